@@ -1,7 +1,8 @@
 // Result<T>: what every function below the addon and the shim returns.
 //
-// An Error keeps errno, the operation and its object apart, so that the layer that talks to a person
-// can say `mount "/proc": Permission denied` and the layer that talks to gRPC can choose a code.
+// An Error keeps errno, the operation and its object apart, so that the layer that talks to a
+// person can say `mount "/proc": Permission denied` and the layer that talks to gRPC can choose a
+// code.
 #pragma once
 
 #include <cerrno>
@@ -41,11 +42,11 @@ inline std::unexpected<Error> wrap(std::string context, Error inner) {
 }  // namespace davit
 
 // Evaluates a Result<T>; on failure returns it from the enclosing function.
-#define DAVIT_TRY(expr)                                          \
-  do {                                                           \
-    if (auto davit_r = (expr); !davit_r.has_value()) {           \
-      return std::unexpected(std::move(davit_r).error());        \
-    }                                                            \
+#define DAVIT_TRY(expr)                                   \
+  do {                                                    \
+    if (auto davit_r = (expr); !davit_r.has_value()) {    \
+      return std::unexpected(std::move(davit_r).error()); \
+    }                                                     \
   } while (0)
 
 #define DAVIT_CONCAT2(a, b) a##b
@@ -53,7 +54,7 @@ inline std::unexpected<Error> wrap(std::string context, Error inner) {
 
 // Declares `decl` from a Result<T>'s value; on failure returns it from the enclosing function.
 #define DAVIT_ASSIGN(decl, expr) DAVIT_ASSIGN_(DAVIT_CONCAT(davit_r_, __LINE__), decl, expr)
-#define DAVIT_ASSIGN_(tmp, decl, expr)                           \
-  auto tmp = (expr);                                             \
+#define DAVIT_ASSIGN_(tmp, decl, expr)                                  \
+  auto tmp = (expr);                                                    \
   if (!tmp.has_value()) return std::unexpected(std::move(tmp).error()); \
   decl = std::move(*tmp)

@@ -1,0 +1,101 @@
+// The executor: a bundle's config.json in, a running process out.
+//
+// create() leaves init complete but blocked just before execve of the user's program; start() lets
+// it go. Every process made here is a child of the caller, who reaps it; nothing here waits on a
+// SIGCHLD or reaps a process that it has handed out. Nothing logs: what could not be done but does
+// not stop the container is in warnings().
+#pragma once
+
+#include <sys/types.h>
+
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "native/kernel/fd.h"
+#include "native/kernel/result.h"
+#include "native/oci/stats.h"
+
+namespace davit::oci {
+
+// Borrowed descriptors; -1 is /dev/null. Ignored when process.terminal is set.
+struct Stdio {
+  int in = -1, out = -1, err = -1;
+};
+
+struct CreateOptions {
+  std::string id;
+  std::string bundle;     // absolute; holds config.json
+  std::string state_dir;  // where state.json lives; empty: the bundle
+  Stdio stdio;
+  bool no_pivot = false;
+  bool no_new_keyring = false;
+  // With it a later process may start the container: a socket `start.sock` is kept in state_dir.
+  // Without it only this Container's start() can, and init ends when this Container goes.
+  bool startable_by_others = false;
+  int preserve_fds = 0;      // descriptors 3..3+N-1 are handed to the program
+  int deadline_ms = 60'000;  // for each wait on the child; hooks have their own timeouts
+};
+
+// A process in the container. The caller reaps it.
+struct Process {
+  pid_t pid = -1;  // in the caller's pid namespace
+  Fd pidfd;
+  Fd console;  // the pty's master when process.terminal
+  std::vector<std::string> warnings;
+};
+
+// Out-of-memory notices of the container's cgroup.
+struct OomWatch {
+  Fd fd;  // becomes readable when something happened
+  std::string events_path;
+  bool v2 = false;
+  // Empties fd. Returns how many processes the kernel has killed so far in this cgroup.
+  Result<std::uint64_t> read() const;
+};
+
+class Container {
+ public:
+  static Result<std::unique_ptr<Container>> create(const CreateOptions& options);
+  // A container that another process created, from its state.json. Its init may be gone.
+  static Result<std::unique_ptr<Container>> load(const std::string& state_dir);
+  ~Container();
+
+  pid_t pid() const;
+  int pidfd() const;  // borrowed; readable when init has ended
+  Fd take_console();  // the pty's master when process.terminal
+  const std::string& bundle() const;
+  const std::vector<std::string>& warnings() const;
+
+  // Returns after execve succeeded, or with its error; poststart hooks have then run.
+  Result<> start();
+  // `process` is an OCI Process as JSON. Returns after execve succeeded, or with its error.
+  Result<Process> exec(std::string_view process, const Stdio& stdio);
+
+  Result<> kill(int signal);      // init only; ESRCH when it is gone
+  Result<> kill_all(int signal);  // every process of the container's cgroup
+  Result<> pause();
+  Result<> resume();
+  Result<bool> paused() const;
+  Result<> update(std::string_view resources);  // OCI LinuxResources as JSON
+  Result<std::vector<pid_t>> pids() const;      // in the caller's pid namespace
+  Result<Stats> stats() const;
+  Result<OomWatch> oom_watch() const;
+
+  // After init has ended: kills what is left in the cgroup, removes it, runs poststop hooks,
+  // removes state.json. Goes on past a failure and returns the first.
+  Result<> destroy();
+
+ private:
+  struct State;
+  explicit Container(std::unique_ptr<State> state);
+  std::unique_ptr<State> state_;
+};
+
+// Ends and cleans up whatever a crashed creator left of the container of this bundle: its
+// processes, its cgroup, its state.json. Does not unmount the rootfs, which the creator's caller
+// mounted.
+Result<> destroy_left_behind(const std::string& bundle, const std::string& state_dir = "");
+
+}  // namespace davit::oci
