@@ -1,0 +1,50 @@
+// Builds a handler's Call from a grpc-js call: headers, and cancellation as an AbortSignal.
+import type { Metadata } from '@grpc/grpc-js';
+import { failedPrecondition } from '../lib/errors.ts';
+import { validateIdentifier } from '../lib/identifiers.ts';
+import type { Call } from './call.ts';
+
+const NAMESPACE_HEADER = 'containerd-namespace';
+const LEASE_HEADER = 'containerd-lease';
+
+/** The part of a grpc-js server call that a context is made of. */
+export interface ServerCall {
+  readonly metadata: Metadata;
+  readonly cancelled: boolean;
+  on(event: 'cancelled', listener: () => void): unknown;
+}
+
+function header(metadata: Metadata, name: string): string | undefined {
+  const value = metadata.get(name)[0];
+  if (value === undefined) return undefined;
+  const text = typeof value === 'string' ? value : value.toString('utf8');
+  return text === '' ? undefined : text;
+}
+
+export function createCall(method: string, call: ServerCall): Call {
+  let controller: AbortController | undefined;
+  return {
+    method,
+    get signal() {
+      if (controller === undefined) {
+        const made = new AbortController();
+        if (call.cancelled) made.abort();
+        else call.on('cancelled', () => made.abort());
+        controller = made;
+      }
+      return controller.signal;
+    },
+    namespace() {
+      const namespace = header(call.metadata, NAMESPACE_HEADER);
+      if (namespace === undefined) throw failedPrecondition('namespace is required');
+      validateIdentifier(namespace);
+      return namespace;
+    },
+    get rawNamespace() {
+      return header(call.metadata, NAMESPACE_HEADER);
+    },
+    get lease() {
+      return header(call.metadata, LEASE_HEADER);
+    },
+  };
+}

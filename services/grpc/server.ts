@@ -1,0 +1,186 @@
+// The gRPC edge: turns Registrations into a grpc-js server. Every call passes here once, and here
+// alone it is logged, measured, and its error turned into a status.
+import {
+  Server,
+  status as Status,
+  type MethodDefinition,
+  type ServerDuplexStream,
+  type ServerOptions,
+  type ServerReadableStream,
+  type ServerUnaryCall,
+  type ServerWritableStream,
+  type ServiceDefinition,
+  type UntypedServiceImplementation,
+  type sendUnaryData,
+} from '@grpc/grpc-js';
+import type { PackageDefinition } from '@grpc/proto-loader';
+import type { Logger } from '../lib/log.ts';
+import { createCall, type ServerCall } from './context.ts';
+import type { Call } from './call.ts';
+import type { Registration } from './handlers.ts';
+import { codeName, toStatus } from './status.ts';
+
+type Request = object;
+type Response = object;
+type UnaryHandler = (request: Request, call: Call) => Promise<Response> | Response;
+type ServerStreamHandler = (request: Request, call: Call) => AsyncIterable<Response>;
+type ClientStreamHandler = (requests: AsyncIterable<Request>, call: Call) => Promise<Response>;
+type BidiHandler = (requests: AsyncIterable<Request>, call: Call) => AsyncIterable<Response>;
+
+/** Told of every finished call: method, gRPC code name, milliseconds. */
+export interface CallObserver {
+  finished(method: string, code: string, milliseconds: number): void;
+}
+
+export interface EdgeDeps {
+  readonly log: Logger;
+  readonly observer: CallObserver;
+  readonly definitions: PackageDefinition;
+}
+
+export interface EdgeOptions {
+  /** Largest message taken and sent, in bytes. */
+  readonly maxReceive: number;
+  readonly maxSend: number;
+}
+
+/** A server with the given services; a method without a handler answers Unimplemented. */
+export function createServer(deps: EdgeDeps, options: EdgeOptions, services: readonly Registration[]): Server {
+  const channel: ServerOptions = {
+    'grpc.max_receive_message_length': options.maxReceive,
+    'grpc.max_send_message_length': options.maxSend,
+  };
+  const server = new Server(channel);
+  for (const service of services) {
+    const definition = deps.definitions[service.name];
+    if (definition === undefined || 'format' in definition) throw new Error(`no service ${service.name}`);
+    server.addService(definition as ServiceDefinition, implement(deps, definition as ServiceDefinition, service));
+  }
+  return server;
+}
+
+function implement(deps: EdgeDeps, definition: ServiceDefinition, service: Registration): UntypedServiceImplementation {
+  const implementation: UntypedServiceImplementation = {};
+  for (const [name, method] of Object.entries(definition)) {
+    const handler = service.handlers[name];
+    if (handler !== undefined) implementation[name] = adapt(deps, method, handler);
+  }
+  return implementation;
+}
+
+function adapt(deps: EdgeDeps, method: MethodDefinition<Request, Response>, handler: unknown): UntypedServiceImplementation[string] {
+  if (method.requestStream) {
+    return method.responseStream
+      ? adaptBidi(deps, method.path, handler as BidiHandler)
+      : adaptClientStream(deps, method.path, handler as ClientStreamHandler);
+  }
+  return method.responseStream
+    ? adaptServerStream(deps, method.path, handler as ServerStreamHandler)
+    : adaptUnary(deps, method.path, handler as UnaryHandler);
+}
+
+function adaptUnary(deps: EdgeDeps, path: string, handler: UnaryHandler) {
+  return (raw: ServerUnaryCall<Request, Response>, done: sendUnaryData<Response>): void => {
+    const end = begin(deps, path, raw);
+    const call = createCall(path, raw as ServerCall);
+    invoke(() => handler(raw.request, call)).then(
+      (response) => {
+        end(undefined);
+        done(null, response);
+      },
+      (error: unknown) => done(end(error)),
+    );
+  };
+}
+
+function adaptClientStream(deps: EdgeDeps, path: string, handler: ClientStreamHandler) {
+  return (raw: ServerReadableStream<Request, Response>, done: sendUnaryData<Response>): void => {
+    const end = begin(deps, path, raw);
+    invoke(() => handler(raw, createCall(path, raw as ServerCall))).then(
+      (response) => {
+        end(undefined);
+        done(null, response);
+      },
+      (error: unknown) => done(end(error)),
+    );
+  };
+}
+
+function adaptServerStream(deps: EdgeDeps, path: string, handler: ServerStreamHandler) {
+  return (raw: ServerWritableStream<Request, Response>): void => {
+    const end = begin(deps, path, raw);
+    const call = createCall(path, raw as ServerCall);
+    void finish(raw, end, () => send(raw, handler(raw.request, call), call));
+  };
+}
+
+function adaptBidi(deps: EdgeDeps, path: string, handler: BidiHandler) {
+  return (raw: ServerDuplexStream<Request, Response>): void => {
+    const end = begin(deps, path, raw);
+    const call = createCall(path, raw as ServerCall);
+    void finish(raw, end, () => send(raw, handler(raw, call), call));
+  };
+}
+
+/** Calls a handler so that a synchronous throw is a rejection too. */
+async function invoke<T>(handler: () => Promise<T> | T): Promise<T> {
+  return handler();
+}
+
+type Writable = ServerWritableStream<Request, Response> | ServerDuplexStream<Request, Response>;
+
+/** Sends every message, waiting where the client does not read. */
+async function send(raw: Writable, messages: AsyncIterable<Response>, call: Call): Promise<void> {
+  for await (const message of messages) {
+    if (call.signal.aborted) return;
+    if (!raw.write(message)) await drained(raw, call.signal);
+  }
+}
+
+async function drained(raw: Writable, signal: AbortSignal): Promise<void> {
+  if (signal.aborted) return;
+  await new Promise<void>((resolve) => {
+    const done = (): void => {
+      raw.off('drain', done);
+      raw.off('close', done);
+      signal.removeEventListener('abort', done);
+      resolve();
+    };
+    raw.on('drain', done);
+    raw.on('close', done);
+    signal.addEventListener('abort', done);
+  });
+}
+
+async function finish(raw: Writable, end: (error: unknown) => object, work: () => Promise<void>): Promise<void> {
+  try {
+    await work();
+    end(undefined);
+    raw.end();
+  } catch (error) {
+    raw.emit('error', end(error));
+  }
+}
+
+/** Starts the clock of a call; the function returned logs its end and gives the status to send. */
+function begin(deps: EdgeDeps, path: string, raw: { readonly metadata: { get(key: string): unknown[] } }) {
+  const started = performance.now();
+  return (error: unknown): object => {
+    const milliseconds = performance.now() - started;
+    const { status, unexpected } = error === undefined ? { status: { code: Status.OK }, unexpected: false } : toStatus(error);
+    const code = codeName(status.code ?? Status.UNKNOWN);
+    deps.observer.finished(path, code, milliseconds);
+    if (unexpected) {
+      deps.log.error('unclassified error', { method: path, error });
+    } else if (deps.log.debugEnabled) {
+      deps.log.debug('request', {
+        method: path,
+        namespace: raw.metadata.get('containerd-namespace')[0] ?? '',
+        code,
+        ms: Math.round(milliseconds * 1000) / 1000,
+        ...(error === undefined ? {} : { error: status.details }),
+      });
+    }
+    return status;
+  };
+}

@@ -1,0 +1,25 @@
+// Codecs for records.
+import type { MessageCodec } from '../../proto/load.ts';
+import type { Codec } from './api.ts';
+
+/** Records that are messages of the wire. */
+export function messageCodec<T extends object>(message: MessageCodec<T>): Codec<T> {
+  return { encode: (record) => message.encode(record), decode: (bytes) => message.decode(bytes) };
+}
+
+/** Records as JSON; Maps are written as lists of pairs under the key `@map`. */
+export function jsonCodec<T>(): Codec<T> {
+  return {
+    encode: (record) => Buffer.from(JSON.stringify(record, replacer)),
+    decode: (bytes) => JSON.parse(Buffer.from(bytes).toString('utf8'), reviver) as T,
+  };
+}
+
+function replacer(_key: string, value: unknown): unknown {
+  return value instanceof Map ? { '@map': [...value] } : value;
+}
+
+function reviver(_key: string, value: unknown): unknown {
+  if (typeof value !== 'object' || value === null || !('@map' in value)) return value;
+  return new Map(value['@map'] as [unknown, unknown][]);
+}
