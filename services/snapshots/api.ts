@@ -1,0 +1,125 @@
+// Snapshots: file trees made of layers, each the changes on top of its parent.
+//
+//              prepare                commit
+//   parent --------------> active ---------------> committed ----> parent of others
+//      \        view
+//       `----------------> view
+//
+//   key        names an active snapshot or a view, while somebody works with it
+//   name       names a committed snapshot; keys and names share one space, per namespace and snapshotter
+//   active     may be written through its mounts
+//   view       may be read through its mounts; is never committed
+//   committed  never changes again, has no mounts of its own, may be a parent
+//
+// Everything is removed in the end: children before their parents.
+import type { Labels } from '../lib/labels.ts';
+import type { Instant } from '../lib/time.ts';
+import type { Mount } from '../mounts/api.ts';
+
+export type Kind = 'view' | 'active' | 'committed';
+
+export interface Info {
+  /** The key of an active snapshot or a view, the name of a committed one. */
+  readonly name: string;
+  /** Name of the parent; '' when there is none. */
+  readonly parent: string;
+  readonly kind: Kind;
+  readonly created: Instant;
+  readonly updated: Instant;
+  readonly labels: Labels;
+}
+
+/** What a snapshot itself takes, without its parents. */
+export interface Usage {
+  readonly size: number;
+  readonly inodes: number;
+}
+
+/** On whose behalf a snapshot is made: what a lease holds is safe from garbage collection. */
+export interface Scope {
+  readonly namespace: string;
+  readonly lease: string | undefined;
+}
+
+/** One snapshotter: its driver's trees under the names that clients gave them. */
+export interface Snapshotter {
+  readonly name: string;
+  readonly capabilities: readonly string[];
+  /**
+   * Makes an active snapshot on top of a committed one, or of nothing ('').
+   * Throws `already exists` for a key in use, and when the label `containerd.io/snapshot.ref` names a
+   * snapshot that exists (the lease then holds that one); `not found` for an unknown parent or lease;
+   * `invalid argument` for a parent that is not committed, or labels that cannot be honoured.
+   */
+  prepare(scope: Scope, key: string, parent: string, labels: Labels): Promise<readonly Mount[]>;
+  /** As prepare(), read-only. */
+  view(scope: Scope, key: string, parent: string, labels: Labels): Promise<readonly Mount[]>;
+  /** Throws `not found`; `failed precondition` for a committed snapshot. */
+  mounts(namespace: string, key: string): readonly Mount[];
+  /**
+   * Turns the active snapshot `key` into the committed `name`; the key is gone, labels are replaced.
+   * `parent` puts a snapshot that has none on top of another ('' leaves it as it is).
+   * Throws `not found`; `already exists` for a name in use; `failed precondition` for what is not
+   * active and for a new parent that is not committed. On failure the active snapshot stays.
+   */
+  commit(scope: Scope, name: string, key: string, parent: string, labels: Labels): Promise<void>;
+  /**
+   * Removes the record; what it took on disk follows in the background, cleanup() waits for it.
+   * Throws `not found`; `failed precondition` for a snapshot with children.
+   */
+  remove(scope: Scope, key: string): Promise<void>;
+  /** Throws `not found`. */
+  stat(namespace: string, key: string): Info;
+  /**
+   * Changes labels: all of them, or with `mask` what `labels` and `labels.<key>` say.
+   * Throws `not found`; `invalid argument` for any other path.
+   */
+  update(namespace: string, key: string, labels: Labels, mask: readonly string[]): Promise<Info>;
+  /** All that match one of the filters, in order of their names. Throws `invalid argument` for an ill-formed filter. */
+  list(namespace: string, filters: readonly string[]): readonly Info[];
+  /** Measured now for an active snapshot, at its commit for a committed one. Throws `not found`. */
+  usage(namespace: string, key: string): Promise<Usage>;
+  /** Resolves when nothing is left on disk of what was removed or never finished. */
+  cleanup(): Promise<void>;
+}
+
+export interface Snapshots {
+  /** Throws `invalid argument` for a snapshotter that is not loaded. */
+  get(name: string): Snapshotter;
+  readonly names: readonly string[];
+}
+
+/** A snapshot as its driver sees it. */
+export interface Tree {
+  /** Unique in the driver for as long as anything of it is on disk; safe as a file name. */
+  readonly id: string;
+  readonly kind: Kind;
+  /** Ids of what it is made of, its parent first, the lowest layer last. */
+  readonly parents: readonly string[];
+  /** The labels that are meant for drivers: `containerd.io/snapshot/...` and `containerd.io/snapshot.ref`. */
+  readonly labels: Labels;
+}
+
+/**
+ * What differs between snapshotters: the trees themselves. A driver keeps no records; a tree that the
+ * metadata does not know is garbage. No two calls for one tree run at the same time.
+ */
+export interface Driver {
+  readonly name: string;
+  /** Words of containerd's API that clients look for: `rebase`, `remap-ids`. */
+  readonly capabilities: readonly string[];
+  /** Makes an active snapshot or a view; called before its record is written. On failure nothing remains that sweep() misses. */
+  create(tree: Tree): Promise<void>;
+  /** How to mount an active snapshot or a view; costs no I/O. */
+  mounts(tree: Tree): readonly Mount[];
+  /** Measures a tree without its parents. */
+  usage(tree: Tree): Promise<Usage>;
+  /** Makes an active snapshot fit to be a parent; called before its record changes, and may be called again after a crash. */
+  commit(tree: Tree): Promise<void>;
+  /** Removes a tree, whole, half made or absent; called after its record is gone. */
+  remove(id: string): Promise<void>;
+  /** Ids of all trees on disk, half made and half removed ones too. */
+  trees(): Promise<readonly string[]>;
+  /** Labels that the driver adds to what clients see. */
+  describe(tree: Tree): Labels;
+}
