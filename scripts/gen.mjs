@@ -12,7 +12,7 @@ const OUT_DIR = 'proto/gen';
 
 // Bundles of descriptors: a program loads only those that it speaks.
 const BUNDLES = {
-  containerd: (f) => f.startsWith('containerd/') || f.startsWith('ttrpc/') || f.startsWith('davit/'),
+  containerd: (f) => /^(containerd|ttrpc|grpc|davit)\//.test(f),
   cri: (f) => f.startsWith('cri/'),
   nri: (f) => f.startsWith('nri/'),
 };

@@ -1,0 +1,99 @@
+#!/usr/bin/env node
+// davitd: arguments in, one daemon running, signals to its end.
+import { writeFile } from 'node:fs/promises';
+import type { CallObserver } from '../grpc/server.ts';
+import { Failure } from '../lib/errors.ts';
+import { createLogger, isLevel, type Logger } from '../lib/log.ts';
+import { USAGE, parseArguments, type Arguments } from './arguments.ts';
+import { BUILD } from './build.ts';
+import { startDaemon } from './compose.ts';
+import { formatConfig, loadConfig } from './config.ts';
+import { defaults, type Config } from './defaults.ts';
+
+const DEFAULT_CONFIG = '/etc/davit/config.toml';
+const SILENT: CallObserver = { finished: () => undefined };
+
+async function main(argv: readonly string[]): Promise<void> {
+  const args = parseArguments(argv);
+  switch (args.command) {
+    case 'help':
+      process.stdout.write(USAGE);
+      return;
+    case 'version':
+      process.stdout.write(`davitd github.com/davit/davit ${BUILD.version} ${BUILD.revision}\n`);
+      return;
+    case 'config default':
+      process.stdout.write(formatConfig(defaults()));
+      return;
+    case 'config dump':
+    case 'config migrate':
+      process.stdout.write(formatConfig(await configuration(args)));
+      return;
+    case 'publish':
+      throw new Failure('not implemented', 'publish: this davitd takes events of shims over ttrpc only');
+    case 'run':
+      await run(await configuration(args));
+  }
+}
+
+function configuration(args: Arguments): Promise<Config> {
+  return loadConfig(args.config, DEFAULT_CONFIG, args);
+}
+
+async function run(config: Config): Promise<void> {
+  const log = logger(config);
+  const stopped = stopSignal();
+  if (config.oom_score !== 0) await setOomScore(config.oom_score, log);
+  log.info('starting davitd', { version: BUILD.version, revision: BUILD.revision, root: config.root, state: config.state });
+  const metrics =
+    config.metrics.address === ''
+      ? undefined
+      : await (await import('./metrics.ts')).serveMetrics(config.metrics.address, config.metrics.grpc_histogram, BUILD);
+  const daemon = await startDaemon(config, { log, build: BUILD, observer: metrics?.observer ?? SILENT });
+  log.info('davitd successfully booted', { address: config.grpc.address, seconds: Math.round(performance.now()) / 1000 });
+  const signal = await stopped;
+  log.info('stopping', { signal });
+  await daemon.stop();
+  await metrics?.close();
+  log.info('stopped');
+}
+
+function logger(config: Config): Logger {
+  const level = config.debug.level === '' ? 'info' : config.debug.level;
+  if (!isLevel(level)) throw new Failure('invalid argument', `log level "${level}" is not one of trace, debug, info, warn, error, fatal, panic`);
+  const format = config.debug.format === 'json' ? 'json' : 'text';
+  return createLogger({ level, format, stream: process.stderr });
+}
+
+/** Resolves with the first signal to stop; a second one ends the process at once. */
+function stopSignal(): Promise<string> {
+  return new Promise((resolve) => {
+    let seen = false;
+    for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+      process.on(signal, () => {
+        if (seen) process.exit(1);
+        seen = true;
+        resolve(signal);
+      });
+    }
+    process.on('SIGHUP', () => undefined);
+    process.on('SIGPIPE', () => undefined);
+  });
+}
+
+async function setOomScore(score: number, log: Logger): Promise<void> {
+  try {
+    await writeFile('/proc/self/oom_score_adj', String(score));
+  } catch (error) {
+    log.warn('oom_score cannot be set, ignoring (lowering it needs CAP_SYS_RESOURCE)', { oom_score: score, error });
+  }
+}
+
+try {
+  await main(process.argv.slice(2));
+  process.exit(0);
+} catch (error) {
+  const text = error instanceof Failure ? error.message : error instanceof Error ? (error.stack ?? error.message) : String(error);
+  process.stderr.write(`davitd: ${text}\n`);
+  process.exit(1);
+}
