@@ -18,17 +18,32 @@ const BUNDLES = {
 };
 
 const SCALARS = {
-  double: 'number', float: 'number', int32: 'number', uint32: 'number', sint32: 'number',
-  fixed32: 'number', sfixed32: 'number', int64: 'string', uint64: 'string', sint64: 'string',
-  fixed64: 'string', sfixed64: 'string', bool: 'boolean', string: 'string', bytes: 'Buffer',
+  double: 'number',
+  float: 'number',
+  int32: 'number',
+  uint32: 'number',
+  sint32: 'number',
+  fixed32: 'number',
+  sfixed32: 'number',
+  int64: 'string',
+  uint64: 'string',
+  sint64: 'string',
+  fixed64: 'string',
+  sfixed64: 'string',
+  bool: 'boolean',
+  string: 'string',
+  bytes: 'Buffer',
 };
 
 function protoFiles(dir = PROTO_DIR) {
-  return fs.readdirSync(dir, { withFileTypes: true }).flatMap((entry) => {
-    const file = path.join(dir, entry.name);
-    if (entry.isDirectory()) return protoFiles(file);
-    return entry.name.endsWith('.proto') ? [path.relative(PROTO_DIR, file)] : [];
-  }).sort();
+  return fs
+    .readdirSync(dir, { withFileTypes: true })
+    .flatMap((entry) => {
+      const file = path.join(dir, entry.name);
+      if (entry.isDirectory()) return protoFiles(file);
+      return entry.name.endsWith('.proto') ? [path.relative(PROTO_DIR, file)] : [];
+    })
+    .sort();
 }
 
 function load(files) {
@@ -43,11 +58,15 @@ const fullName = (object) => object.fullName.replace(/^\./, '');
 
 function packageOf(object) {
   let scope = object;
-  while (scope instanceof protobuf.Type || scope instanceof protobuf.Enum || scope instanceof protobuf.Service) scope = scope.parent;
+  while (scope instanceof protobuf.Type || scope instanceof protobuf.Enum || scope instanceof protobuf.Service)
+    scope = scope.parent;
   return fullName(scope);
 }
 
-const localName = (object) => fullName(object).slice(packageOf(object).length + 1).replaceAll('.', '_');
+const localName = (object) =>
+  fullName(object)
+    .slice(packageOf(object).length + 1)
+    .replaceAll('.', '_');
 
 function collect(namespace, into) {
   for (const child of namespace.nestedArray) {
@@ -88,9 +107,17 @@ function emitPackage(name, objects) {
     } else if (object instanceof protobuf.Service) {
       body.push(`export interface ${object.name}Service {`);
       for (const method of object.methodsArray) {
-        const kind = method.requestStream ? (method.responseStream ? 'Bidi' : 'ClientStream') : method.responseStream ? 'ServerStream' : 'Unary';
+        const kind = method.requestStream
+          ? method.responseStream
+            ? 'Bidi'
+            : 'ClientStream'
+          : method.responseStream
+            ? 'ServerStream'
+            : 'Unary';
         bridge.add(kind);
-        body.push(`  ${method.name}: ${kind}<${ref(method.resolvedRequestType)}, ${ref(method.resolvedResponseType)}>;`);
+        body.push(
+          `  ${method.name}: ${kind}<${ref(method.resolvedRequestType)}, ${ref(method.resolvedResponseType)}>;`,
+        );
       }
       body.push('}', `export const ${object.name}Name = '${fullName(object)}';`, '');
     } else {

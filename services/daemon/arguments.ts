@@ -43,7 +43,13 @@ export function parseArguments(argv: readonly string[]): Arguments {
   if (words !== '' && !COMMANDS.has(words)) {
     throw new Failure('invalid argument', `unknown command "${words}"; see davitd --help`);
   }
-  const command = values.help ? 'help' : values.version ? 'version' : words === '' ? 'run' : (words as Arguments['command']);
+  const command = values.help
+    ? 'help'
+    : values.version
+      ? 'version'
+      : words === ''
+        ? 'run'
+        : (words as Arguments['command']);
   return {
     command,
     config: values.config,

@@ -36,7 +36,10 @@ export async function startDaemon(config: Config, deps: ComposeDeps): Promise<Da
 
   const services: Registration[] = [];
   const names = new Set<string>();
-  services.push(createVersionService(deps.build), createHealthService(() => names));
+  services.push(
+    createVersionService(deps.build),
+    createHealthService(() => names),
+  );
   for (const service of services) names.add(service.name);
 
   const server = createServer(

@@ -37,7 +37,7 @@ export async function loadConfig(file: string | undefined, fallback: string, ove
 
 /** The configuration as a TOML file of the latest version. */
 export function formatConfig(config: Config): string {
-  return stringify({ ...config, version: LATEST_VERSION } as unknown as TomlTable) + '\n';
+  return stringify({ ...config, version: LATEST_VERSION }) + '\n';
 }
 
 async function mergeFile(config: Config, file: string, seen: Set<string>): Promise<void> {
@@ -48,13 +48,20 @@ async function mergeFile(config: Config, file: string, seen: Set<string>): Promi
   const table = parseToml(text, absolute);
   const version = table['version'] ?? 1;
   if (typeof version !== 'number' || version < 1 || version > 4) {
-    throw new Failure('invalid argument', `configuration ${absolute}: version ${String(version)} is not known (1 to 4 are): invalid argument`);
+    throw new Failure(
+      'invalid argument',
+      `configuration ${absolute}: version ${JSON.stringify(version)} is not known (1 to 4 are): invalid argument`,
+    );
   }
   merge(config as unknown as TomlTable, migrate(table, version), absolute, '');
   const imports = table['imports'] ?? [];
-  if (!Array.isArray(imports)) throw new Failure('invalid argument', `configuration ${absolute}: imports must be a list: invalid argument`);
+  if (!Array.isArray(imports) || !imports.every((item) => typeof item === 'string'))
+    throw new Failure(
+      'invalid argument',
+      `configuration ${absolute}: imports must be a list of paths: invalid argument`,
+    );
   for (const pattern of imports) {
-    for (const match of await expand(String(pattern), path.dirname(absolute))) await mergeFile(config, match, seen);
+    for (const match of await expand(pattern, path.dirname(absolute))) await mergeFile(config, match, seen);
   }
 }
 
@@ -63,11 +70,17 @@ async function expand(pattern: string, folder: string): Promise<string[]> {
   const absolute = path.resolve(folder, pattern);
   const name = path.basename(absolute);
   if (!/[*?]/.test(name)) return [absolute];
-  const source = name.replace(/[.+^${}()|[\]\\]/g, '\\$&').replaceAll('*', '.*').replaceAll('?', '.');
+  const source = name
+    .replace(/[.+^${}()|[\]\\]/g, '\\$&')
+    .replaceAll('*', '.*')
+    .replaceAll('?', '.');
   const matches = new RegExp(`^${source}$`);
   const parent = path.dirname(absolute);
   const entries = await readdir(parent).catch((error: unknown) => (ignoreMissing(error), []));
-  return entries.filter((entry) => matches.test(entry)).sort().map((entry) => path.join(parent, entry));
+  return entries
+    .filter((entry) => matches.test(entry))
+    .sort()
+    .map((entry) => path.join(parent, entry));
 }
 
 function parseToml(text: string, file: string): TomlTable {
@@ -122,7 +135,10 @@ function merge(into: TomlTable, from: TomlTable, file: string, prefix: string): 
       continue;
     }
     if (present !== undefined && kind(present) !== kind(value)) {
-      throw new Failure('invalid argument', `configuration ${file}: ${name} must be a ${kind(present)}, not a ${kind(value)}: invalid argument`);
+      throw new Failure(
+        'invalid argument',
+        `configuration ${file}: ${name} must be a ${kind(present)}, not a ${kind(value)}: invalid argument`,
+      );
     }
     if (key !== '__proto__') into[key] = value;
   }
@@ -135,13 +151,23 @@ function kind(value: unknown): string {
 }
 
 function validate(config: Config): void {
-  for (const [name, value] of [['root', config.root], ['state', config.state], ['grpc.address', config.grpc.address]] as const) {
+  for (const [name, value] of [
+    ['root', config.root],
+    ['state', config.state],
+    ['grpc.address', config.grpc.address],
+  ] as const) {
     if (!path.isAbsolute(value)) {
-      throw new Failure('invalid argument', `configuration: ${name} must be an absolute path, not "${value}": invalid argument`);
+      throw new Failure(
+        'invalid argument',
+        `configuration: ${name} must be an absolute path, not "${value}": invalid argument`,
+      );
     }
   }
   if (config.root === config.state) {
-    throw new Failure('invalid argument', `configuration: root and state must be different paths, both are "${config.root}": invalid argument`);
+    throw new Failure(
+      'invalid argument',
+      `configuration: root and state must be different paths, both are "${config.root}": invalid argument`,
+    );
   }
 }
 

@@ -15,11 +15,17 @@ const MAX_SOCKET_PATH = 107;
  */
 export async function prepareSocket(address: string): Promise<void> {
   if (Buffer.byteLength(address) > MAX_SOCKET_PATH) {
-    throw new Failure('invalid argument', `socket path "${address}" is longer than ${MAX_SOCKET_PATH} bytes; choose a shorter --address: invalid argument`);
+    throw new Failure(
+      'invalid argument',
+      `socket path "${address}" is longer than ${MAX_SOCKET_PATH} bytes; choose a shorter --address: invalid argument`,
+    );
   }
   await mkdir(path.dirname(address), { recursive: true, mode: 0o711 });
   if (await connectable(address)) {
-    throw new Failure('failed precondition', `another daemon listens on "${address}"; stop it or choose another --address: failed precondition`);
+    throw new Failure(
+      'failed precondition',
+      `another daemon listens on "${address}"; stop it or choose another --address: failed precondition`,
+    );
   }
   await unlink(address).catch((error: unknown) => {
     if (errnoCode(error) !== 'ENOENT') throw error;
@@ -55,7 +61,10 @@ async function tcpCredentials(config: GrpcConfig): Promise<ServerCredentials> {
   if (config.tcp_tls_cert === '' || config.tcp_tls_key === '') {
     const host = config.tcp_address.replace(/:\d+$/, '');
     if (host === '127.0.0.1' || host === '[::1]' || host === 'localhost') return ServerCredentials.createInsecure();
-    throw new Failure('invalid argument', `grpc.tcp_address "${config.tcp_address}" is not loopback: set tcp_tls_cert and tcp_tls_key: invalid argument`);
+    throw new Failure(
+      'invalid argument',
+      `grpc.tcp_address "${config.tcp_address}" is not loopback: set tcp_tls_cert and tcp_tls_key: invalid argument`,
+    );
   }
   const [cert_chain, private_key] = await Promise.all([readFile(config.tcp_tls_cert), readFile(config.tcp_tls_key)]);
   const authority = config.tcp_tls_ca === '' ? null : await readFile(config.tcp_tls_ca);
@@ -66,7 +75,8 @@ function bind(server: Server, address: string, credentials: ServerCredentials): 
   return new Promise((resolve, reject) => {
     server.bindAsync(address, credentials, (error) => {
       if (error === null) resolve();
-      else reject(new Failure('unavailable', `listen on "${address}": ${error.message}: unavailable`, { cause: error }));
+      else
+        reject(new Failure('unavailable', `listen on "${address}": ${error.message}: unavailable`, { cause: error }));
     });
   });
 }

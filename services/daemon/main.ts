@@ -1,4 +1,3 @@
-#!/usr/bin/env node
 // davitd: arguments in, one daemon running, signals to its end.
 import { writeFile } from 'node:fs/promises';
 import type { CallObserver } from '../grpc/server.ts';
@@ -44,13 +43,21 @@ async function run(config: Config): Promise<void> {
   const log = logger(config);
   const stopped = stopSignal();
   if (config.oom_score !== 0) await setOomScore(config.oom_score, log);
-  log.info('starting davitd', { version: BUILD.version, revision: BUILD.revision, root: config.root, state: config.state });
+  log.info('starting davitd', {
+    version: BUILD.version,
+    revision: BUILD.revision,
+    root: config.root,
+    state: config.state,
+  });
   const metrics =
     config.metrics.address === ''
       ? undefined
       : await (await import('./metrics.ts')).serveMetrics(config.metrics.address, config.metrics.grpc_histogram, BUILD);
   const daemon = await startDaemon(config, { log, build: BUILD, observer: metrics?.observer ?? SILENT });
-  log.info('davitd successfully booted', { address: config.grpc.address, seconds: Math.round(performance.now()) / 1000 });
+  log.info('davitd successfully booted', {
+    address: config.grpc.address,
+    seconds: Math.round(performance.now()) / 1000,
+  });
   const signal = await stopped;
   log.info('stopping', { signal });
   await daemon.stop();
@@ -60,7 +67,11 @@ async function run(config: Config): Promise<void> {
 
 function logger(config: Config): Logger {
   const level = config.debug.level === '' ? 'info' : config.debug.level;
-  if (!isLevel(level)) throw new Failure('invalid argument', `log level "${level}" is not one of trace, debug, info, warn, error, fatal, panic`);
+  if (!isLevel(level))
+    throw new Failure(
+      'invalid argument',
+      `log level "${level}" is not one of trace, debug, info, warn, error, fatal, panic`,
+    );
   const format = config.debug.format === 'json' ? 'json' : 'text';
   return createLogger({ level, format, stream: process.stderr });
 }
@@ -93,7 +104,8 @@ try {
   await main(process.argv.slice(2));
   process.exit(0);
 } catch (error) {
-  const text = error instanceof Failure ? error.message : error instanceof Error ? (error.stack ?? error.message) : String(error);
+  const text =
+    error instanceof Failure ? error.message : error instanceof Error ? (error.stack ?? error.message) : String(error);
   process.stderr.write(`davitd: ${text}\n`);
   process.exit(1);
 }

@@ -63,7 +63,8 @@ function callObserver(registry: Registry, histogram: boolean): CallObserver {
 
 async function listen(address: string, registry: Registry): Promise<{ server: http.Server; port: number }> {
   const match = /^(.*):(\d+)$/.exec(address);
-  if (match === null) throw new Failure('invalid argument', `metrics.address "${address}" is not HOST:PORT: invalid argument`);
+  if (match === null)
+    throw new Failure('invalid argument', `metrics.address "${address}" is not HOST:PORT: invalid argument`);
   const server = http.createServer((request, response) => {
     if (request.url?.split('?')[0] !== PATH) {
       response.writeHead(404).end(`not found: metrics are at ${PATH}\n`);
@@ -75,7 +76,9 @@ async function listen(address: string, registry: Registry): Promise<{ server: ht
     );
   });
   await new Promise<void>((resolve, reject) => {
-    server.once('error', (error) => reject(new Failure('unavailable', `listen on metrics.address "${address}": ${error.message}: unavailable`)));
+    server.once('error', (error) =>
+      reject(new Failure('unavailable', `listen on metrics.address "${address}": ${error.message}: unavailable`)),
+    );
     server.listen(Number(match[2]), (match[1] ?? '').replace(/^\[|\]$/g, '') || undefined, resolve);
   });
   const bound = server.address();

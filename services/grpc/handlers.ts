@@ -24,5 +24,5 @@ export interface Registration {
 
 /** Pairs a service's name with its handlers; the types hold the two together. */
 export function registration<Service>(name: string, handlers: Handlers<Service>): Registration {
-  return { name, handlers: handlers as Readonly<Record<string, unknown>> };
+  return { name, handlers: handlers };
 }

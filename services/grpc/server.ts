@@ -54,7 +54,7 @@ export function createServer(deps: EdgeDeps, options: EdgeOptions, services: rea
   for (const service of services) {
     const definition = deps.definitions[service.name];
     if (definition === undefined || 'format' in definition) throw new Error(`no service ${service.name}`);
-    server.addService(definition as ServiceDefinition, implement(deps, definition as ServiceDefinition, service));
+    server.addService(definition, implement(deps, definition, service));
   }
   return server;
 }
@@ -68,7 +68,11 @@ function implement(deps: EdgeDeps, definition: ServiceDefinition, service: Regis
   return implementation;
 }
 
-function adapt(deps: EdgeDeps, method: MethodDefinition<Request, Response>, handler: unknown): UntypedServiceImplementation[string] {
+function adapt(
+  deps: EdgeDeps,
+  method: MethodDefinition<Request, Response>,
+  handler: unknown,
+): UntypedServiceImplementation[string] {
   if (method.requestStream) {
     return method.responseStream
       ? adaptBidi(deps, method.path, handler as BidiHandler)
@@ -82,7 +86,7 @@ function adapt(deps: EdgeDeps, method: MethodDefinition<Request, Response>, hand
 function adaptUnary(deps: EdgeDeps, path: string, handler: UnaryHandler) {
   return (raw: ServerUnaryCall<Request, Response>, done: sendUnaryData<Response>): void => {
     const end = begin(deps, path, raw);
-    const call = createCall(path, raw as ServerCall);
+    const call = createCall(path, raw);
     invoke(() => handler(raw.request, call)).then(
       (response) => {
         end(undefined);
@@ -109,7 +113,7 @@ function adaptClientStream(deps: EdgeDeps, path: string, handler: ClientStreamHa
 function adaptServerStream(deps: EdgeDeps, path: string, handler: ServerStreamHandler) {
   return (raw: ServerWritableStream<Request, Response>): void => {
     const end = begin(deps, path, raw);
-    const call = createCall(path, raw as ServerCall);
+    const call = createCall(path, raw);
     void finish(raw, end, () => send(raw, handler(raw.request, call), call));
   };
 }
@@ -117,7 +121,7 @@ function adaptServerStream(deps: EdgeDeps, path: string, handler: ServerStreamHa
 function adaptBidi(deps: EdgeDeps, path: string, handler: BidiHandler) {
   return (raw: ServerDuplexStream<Request, Response>): void => {
     const end = begin(deps, path, raw);
-    const call = createCall(path, raw as ServerCall);
+    const call = createCall(path, raw);
     void finish(raw, end, () => send(raw, handler(raw, call), call));
   };
 }
@@ -167,7 +171,8 @@ function begin(deps: EdgeDeps, path: string, raw: { readonly metadata: { get(key
   const started = performance.now();
   return (error: unknown): object => {
     const milliseconds = performance.now() - started;
-    const { status, unexpected } = error === undefined ? { status: { code: Status.OK }, unexpected: false } : toStatus(error);
+    const { status, unexpected } =
+      error === undefined ? { status: { code: Status.OK }, unexpected: false } : toStatus(error);
     const code = codeName(status.code ?? Status.UNKNOWN);
     deps.observer.finished(path, code, milliseconds);
     if (unexpected) {

@@ -1,7 +1,15 @@
 // Durations as Go writes them: `1h30m`, `2s`, `500ms`.
 import { invalidArgument } from './errors.ts';
 
-const MILLISECONDS: Readonly<Record<string, number>> = { ns: 1e-6, us: 1e-3, µs: 1e-3, ms: 1, s: 1000, m: 60_000, h: 3_600_000 };
+const MILLISECONDS: Readonly<Record<string, number>> = {
+  ns: 1e-6,
+  us: 1e-3,
+  µs: 1e-3,
+  ms: 1,
+  s: 1000,
+  m: 60_000,
+  h: 3_600_000,
+};
 
 /** Milliseconds of a duration. Throws `invalid argument`. */
 export function parseDuration(text: string): number {

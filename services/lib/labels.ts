@@ -14,8 +14,9 @@ const MAX_SIZE = 4096;
 export function validateLabel(key: string, value: string): void {
   const size = Buffer.byteLength(key) + Buffer.byteLength(value);
   if (size <= MAX_SIZE) return;
-  const shown = key.length > 10 ? `${key.slice(0, 10)}` : key;
-  throw invalidArgument(`label key and value length (${size} bytes) greater than maximum size (${MAX_SIZE} bytes), key: ${shown}`);
+  throw invalidArgument(
+    `label key and value length (${size} bytes) greater than maximum size (${MAX_SIZE} bytes), key: ${key.slice(0, 10)}`,
+  );
 }
 
 export function validateLabels(labels: Labels): void {

@@ -40,9 +40,10 @@ export class MetadataStore implements Metadata {
   }
 
   table<T>(name: string, codec: Codec<T>): Table<T> {
-    if (this.#tables.has(name) || this.#database !== undefined) throw new Error(`table ${name} declared twice or too late`);
+    if (this.#tables.has(name) || this.#database !== undefined)
+      throw new Error(`table ${name} declared twice or too late`);
     const table = new MemoryTable<T>(name, codec);
-    this.#tables.set(name, table as unknown as MemoryTable<unknown>);
+    this.#tables.set(name, table);
     return table;
   }
 
@@ -60,7 +61,9 @@ export class MetadataStore implements Metadata {
       try {
         table.set(namespace, name, table.codec.decode(value));
       } catch (error) {
-        throw new Failure('data loss', `metadata record ${JSON.stringify(key)} cannot be read: data loss`, { cause: error });
+        throw new Failure('data loss', `metadata record ${JSON.stringify(key)} cannot be read: data loss`, {
+          cause: error,
+        });
       }
     }
   }
@@ -105,12 +108,12 @@ export class MetadataStore implements Metadata {
       put: (table, namespace, key, record) => {
         const value = (table as unknown as MemoryTable<unknown>).codec.encode(record);
         operations.push({ type: 'put', key: joinKey(table.name, namespace, key), value });
-        apply(table as Table<unknown>, namespace, key, record);
+        apply(table, namespace, key, record);
       },
       delete: (table, namespace, key) => {
         if (!table.has(namespace, key)) return;
         operations.push({ type: 'del', key: joinKey(table.name, namespace, key) });
-        apply(table as Table<unknown>, namespace, key, undefined);
+        apply(table, namespace, key, undefined);
       },
     };
   }
@@ -124,7 +127,10 @@ export class MetadataStore implements Metadata {
       this.#waiting = [];
       try {
         if (this.#database === undefined) throw new Failure('unavailable', 'metadata store is closed: unavailable');
-        await this.#database.batch(group.flatMap((waiting) => waiting.operations), { sync: true });
+        await this.#database.batch(
+          group.flatMap((waiting) => waiting.operations),
+          { sync: true },
+        );
         for (const waiting of group) waiting.resolve();
       } catch (error) {
         await this.#fail([...group, ...this.#waiting.splice(0)], error);
@@ -165,7 +171,8 @@ export class MetadataStore implements Metadata {
 }
 
 function joinKey(table: string, namespace: string, key: string): string {
-  if (namespace.includes(NUL) || key.includes(NUL)) throw invalidArgument(`key ${JSON.stringify(key)} contains a NUL character`);
+  if (namespace.includes(NUL) || key.includes(NUL))
+    throw invalidArgument(`key ${JSON.stringify(key)} contains a NUL character`);
   return table + NUL + namespace + NUL + key;
 }
 

@@ -16,5 +16,9 @@ export interface TemporaryMounts {
    * removes it again. With `readonly` nothing below can be written.
    * A failure of `work` is not hidden by one of the clean-up.
    */
-  withMounted<T>(mounts: readonly Mount[], options: { readonly readonly: boolean }, work: (root: string) => Promise<T>): Promise<T>;
+  withMounted<T>(
+    mounts: readonly Mount[],
+    options: { readonly readonly: boolean },
+    work: (root: string) => Promise<T>,
+  ): Promise<T>;
 }
