@@ -22,8 +22,10 @@ export interface Table<T> {
   readonly name: string;
   get(namespace: string, key: string): T | undefined;
   has(namespace: string, key: string): boolean;
-  /** All records of a namespace, in the order of their keys' bytes. */
+  /** All records of a namespace, in the order of their keys' bytes; a copy that later changes leave alone. */
   list(namespace: string): readonly (readonly [key: string, record: T])[];
+  /** All records of a namespace in no order; valid until the next change. */
+  entries(namespace: string): Iterable<readonly [key: string, record: T]>;
   size(namespace: string): number;
   /** Namespaces with at least one record, sorted. */
   namespaces(): readonly string[];
@@ -37,14 +39,24 @@ export interface Transaction {
   delete<T>(table: Table<T>, namespace: string, key: string): void;
 }
 
+/**
+ * Told of every change of a table: of transactions, of what is undone, and of what open() reads. For
+ * indexes derived from the records; must not throw.
+ */
+export type Change<T> = (namespace: string, key: string, before: T | undefined, after: T | undefined) => void;
+
 export interface Metadata {
   /** Declares a table. Once per name, before open(); `name` is part of the disk format. */
-  table<T>(name: string, codec: Codec<T>): Table<T>;
+  table<T>(name: string, codec: Codec<T>, change?: Change<T>): Table<T>;
   /**
    * Runs `change` now and resolves with its result when that is durable. When `change` throws, nothing
    * of it remains and the promise rejects with that error. `resource exhausted` when the disk is full.
    */
   update<T>(change: (transaction: Transaction) => T): Promise<T>;
+  /** `hook` runs in every transaction when it first puts a record into a namespace (other than ''). */
+  whenWritten(hook: (transaction: Transaction, namespace: string) => void): void;
+  /** `listener` is called after every transaction that changed something. */
+  whenChanged(listener: () => void): void;
   /** Resolves when everything that is visible now is durable. */
   flushed(): Promise<void>;
 }

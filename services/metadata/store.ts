@@ -7,17 +7,14 @@
 //
 // Every slice names its tables in its README. Raise SCHEMA_VERSION and add a migration with every
 // change of the layout or of a codec that old records do not satisfy.
-import { Level } from 'level';
 import { Failure, invalidArgument } from '../lib/errors.ts';
-import type { Codec, Metadata, Table, Transaction } from './api.ts';
-import { MIGRATIONS, SCHEMA_VERSION } from './migrations.ts';
+import type { Change, Codec, Metadata, Table, Transaction } from './api.ts';
+import { MetadataDatabase, type Operation } from './database.ts';
 import { MemoryTable } from './table.ts';
 
-type Database = Level<string, Uint8Array>;
-type Operation = { type: 'put'; key: string; value: Uint8Array } | { type: 'del'; key: string };
 type Undo = () => void;
+type Hook = (transaction: Transaction, namespace: string) => void;
 
-const VERSION_KEY = '@version';
 const NUL = '\0';
 
 /** One transaction that waits for the disk. */
@@ -29,22 +26,31 @@ interface Waiting {
 }
 
 export class MetadataStore implements Metadata {
-  readonly #folder: string;
   readonly #tables = new Map<string, MemoryTable<unknown>>();
-  #database: Database | undefined;
+  readonly #database: MetadataDatabase;
+  readonly #hooks: Hook[] = [];
+  readonly #listeners: (() => void)[] = [];
+  #state: 'new' | 'open' | 'closed' = 'new';
   #waiting: Waiting[] = [];
   #flushing: Promise<void> | undefined;
 
   constructor(folder: string) {
-    this.#folder = folder;
+    this.#database = new MetadataDatabase(folder, (key) => this.#encoded(key));
   }
 
-  table<T>(name: string, codec: Codec<T>): Table<T> {
-    if (this.#tables.has(name) || this.#database !== undefined)
-      throw new Error(`table ${name} declared twice or too late`);
-    const table = new MemoryTable<T>(name, codec);
-    this.#tables.set(name, table);
+  table<T>(name: string, codec: Codec<T>, change?: Change<T>): Table<T> {
+    if (this.#tables.has(name) || this.#state !== 'new') throw new Error(`table ${name} declared twice or too late`);
+    const table = new MemoryTable<T>(name, codec, change);
+    this.#tables.set(name, table as unknown as MemoryTable<unknown>);
     return table;
+  }
+
+  whenWritten(hook: Hook): void {
+    this.#hooks.push(hook);
+  }
+
+  whenChanged(listener: () => void): void {
+    this.#listeners.push(listener);
   }
 
   /**
@@ -52,28 +58,24 @@ export class MetadataStore implements Metadata {
    * Throws `failed precondition` when another daemon has it open or a newer davit wrote it.
    */
   async open(): Promise<void> {
-    this.#database = await openDatabase(this.#folder);
-    await this.#migrate(this.#database);
-    for await (const [key, value] of this.#database.iterator()) {
-      const [tableName, namespace, name] = splitKey(key);
-      const table = tableName === undefined ? undefined : this.#tables.get(tableName);
-      if (table === undefined || namespace === undefined || name === undefined) continue;
+    await this.#database.open();
+    for await (const [key, value] of this.#database.records()) {
+      const [table, namespace, name] = this.#resolve(key);
+      if (table === undefined) continue;
       try {
         table.set(namespace, name, table.codec.decode(value));
       } catch (error) {
-        throw new Failure('data loss', `metadata record ${JSON.stringify(key)} cannot be read: data loss`, {
-          cause: error,
-        });
+        throw new Failure('data loss', `metadata record ${JSON.stringify(key)} cannot be read: data loss`, { cause: error });
       }
     }
+    this.#state = 'open';
   }
 
   /** Waits for what is being written, then closes. Updates after this reject. */
   async close(): Promise<void> {
-    await this.flushed().catch(() => undefined);
-    const database = this.#database;
-    this.#database = undefined;
-    await database?.close();
+    this.#state = 'closed';
+    await this.flushed();
+    await this.#database.close();
   }
 
   update<T>(change: (transaction: Transaction) => T): Promise<T> {
@@ -81,17 +83,19 @@ export class MetadataStore implements Metadata {
     const undo: Undo[] = [];
     let result: T;
     try {
-      if (this.#database === undefined) throw new Failure('unavailable', 'metadata store is closed: unavailable');
+      if (this.#state !== 'open') throw new Failure('unavailable', 'metadata store is closed: unavailable');
       result = change(this.#transaction(operations, undo));
     } catch (error) {
       for (const step of undo.reverse()) step();
       return Promise.reject(error instanceof Error ? error : new Error(String(error)));
     }
     if (operations.length === 0) return Promise.resolve(result);
-    return new Promise<T>((resolve, reject) => {
+    const durable = new Promise<T>((resolve, reject) => {
       this.#waiting.push({ operations, undo, resolve: () => resolve(result), reject });
       this.#flushing ??= this.#flush();
     });
+    for (const listener of this.#listeners) listener();
+    return durable;
   }
 
   async flushed(): Promise<void> {
@@ -99,23 +103,28 @@ export class MetadataStore implements Metadata {
   }
 
   #transaction(operations: Operation[], undo: Undo[]): Transaction {
+    const written = new Set<string>(['']);
     const apply = (table: Table<unknown>, namespace: string, key: string, record: unknown): void => {
       const memory = table as MemoryTable<unknown>;
       const before = memory.set(namespace, key, record);
       undo.push(() => void memory.set(namespace, key, before));
     };
-    return {
+    const transaction: Transaction = {
       put: (table, namespace, key, record) => {
         const value = (table as unknown as MemoryTable<unknown>).codec.encode(record);
         operations.push({ type: 'put', key: joinKey(table.name, namespace, key), value });
-        apply(table, namespace, key, record);
+        apply(table as Table<unknown>, namespace, key, record);
+        if (written.has(namespace)) return;
+        written.add(namespace);
+        for (const hook of this.#hooks) hook(transaction, namespace);
       },
       delete: (table, namespace, key) => {
         if (!table.has(namespace, key)) return;
         operations.push({ type: 'del', key: joinKey(table.name, namespace, key) });
-        apply(table, namespace, key, undefined);
+        apply(table as Table<unknown>, namespace, key, undefined);
       },
     };
+    return transaction;
   }
 
   /** Writes all that waits in one synced batch, until nothing waits. */
@@ -126,83 +135,36 @@ export class MetadataStore implements Metadata {
       const group = this.#waiting;
       this.#waiting = [];
       try {
-        if (this.#database === undefined) throw new Failure('unavailable', 'metadata store is closed: unavailable');
-        await this.#database.batch(
-          group.flatMap((waiting) => waiting.operations),
-          { sync: true },
-        );
+        await this.#database.write(group.flatMap((waiting) => waiting.operations));
         for (const waiting of group) waiting.resolve();
       } catch (error) {
-        await this.#fail([...group, ...this.#waiting.splice(0)], error);
+        this.#undo([...group, ...this.#waiting.splice(0)], error);
       }
     }
     this.#flushing = undefined;
   }
 
-  /**
-   * The disk refused: undoes every transaction that is not durable, newest first, and opens the
-   * database anew, since LevelDB takes no write after a failed one.
-   */
-  async #fail(group: readonly Waiting[], cause: unknown): Promise<void> {
+  /** The disk refused: undoes every transaction that is not durable, newest first. */
+  #undo(group: readonly Waiting[], error: unknown): void {
     for (const waiting of group.toReversed()) for (const step of waiting.undo.toReversed()) step();
-    const failure = writeFailure(cause);
-    for (const waiting of group) waiting.reject(failure);
-    try {
-      await this.#database?.close();
-      this.#database = await openDatabase(this.#folder);
-    } catch {
-      this.#database = undefined;
-    }
+    for (const waiting of group) waiting.reject(error);
   }
 
-  async #migrate(database: Database): Promise<void> {
-    const stored = await database.get(VERSION_KEY);
-    const version = stored === undefined ? undefined : Number(Buffer.from(stored).toString());
-    if (version === SCHEMA_VERSION) return;
-    if (version !== undefined && !(version < SCHEMA_VERSION)) {
-      throw new Failure(
-        'failed precondition',
-        `metadata in ${this.#folder} has version ${version}, this davit knows up to ${SCHEMA_VERSION}; use a newer davit: failed precondition`,
-      );
-    }
-    for (let from = version ?? SCHEMA_VERSION; from < SCHEMA_VERSION; from++) await MIGRATIONS[from]?.(database);
-    await database.put(VERSION_KEY, Buffer.from(String(SCHEMA_VERSION)), { sync: true });
+  /** What memory holds for a key of the database, encoded; undefined when it holds nothing. */
+  #encoded(key: string): Uint8Array | undefined {
+    const [table, namespace, name] = this.#resolve(key);
+    const record = table?.get(namespace, name);
+    return record === undefined ? undefined : table?.codec.encode(record);
+  }
+
+  #resolve(key: string): [table: MemoryTable<unknown> | undefined, namespace: string, name: string] {
+    const [tableName, namespace, name] = key.split(NUL);
+    if (tableName === undefined || namespace === undefined || name === undefined) return [undefined, '', ''];
+    return [this.#tables.get(tableName), namespace, name];
   }
 }
 
 function joinKey(table: string, namespace: string, key: string): string {
-  if (namespace.includes(NUL) || key.includes(NUL))
-    throw invalidArgument(`key ${JSON.stringify(key)} contains a NUL character`);
+  if (namespace.includes(NUL) || key.includes(NUL)) throw invalidArgument(`key ${JSON.stringify(key)} contains a NUL character`);
   return table + NUL + namespace + NUL + key;
-}
-
-function splitKey(key: string): string[] {
-  return key.split(NUL);
-}
-
-async function openDatabase(folder: string): Promise<Database> {
-  const database: Database = new Level(folder, { keyEncoding: 'utf8', valueEncoding: 'view' });
-  try {
-    await database.open();
-  } catch (error) {
-    const cause = error instanceof Error ? error.cause : undefined;
-    if (cause instanceof Error && 'code' in cause && cause.code === 'LEVEL_LOCKED') {
-      throw new Failure(
-        'failed precondition',
-        `metadata in ${folder} is in use by another davitd; stop it or choose another --root: failed precondition`,
-        { cause: error },
-      );
-    }
-    const reason = cause instanceof Error ? cause.message : String(error);
-    throw new Failure('internal', `open metadata in ${folder}: ${reason}`, { cause: error });
-  }
-  return database;
-}
-
-function writeFailure(cause: unknown): Failure {
-  const text = cause instanceof Error ? cause.message : String(cause);
-  if (/no space left|disk quota/i.test(text)) {
-    return new Failure('resource exhausted', `write metadata: ${text}: resource exhausted`, { cause });
-  }
-  return cause instanceof Failure ? cause : new Failure('internal', `write metadata: ${text}`, { cause });
 }
