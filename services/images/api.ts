@@ -42,5 +42,9 @@ export interface Images {
    * Removes the name. `target`: only when it points to this digest. `sync`: resolves when what
    * nothing needs any more is gone. Throws `not found`.
    */
-  delete(scope: Scope, name: string, options: { target?: string | undefined; sync: boolean; signal: AbortSignal }): Promise<void>;
+  delete(
+    scope: Scope,
+    name: string,
+    options: { target?: string | undefined; sync: boolean; signal: AbortSignal },
+  ): Promise<void>;
 }

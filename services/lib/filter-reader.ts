@@ -8,7 +8,11 @@ const VALUE = /^[\p{L}\p{M}\p{N}\p{P}\p{S}]$/u;
 const FIELD = /^[A-Za-z0-9_]$/;
 const ESCAPES: Readonly<Record<string, number>> = { a: 7, b: 8, f: 12, n: 10, r: 13, t: 9, v: 11, '\\': 92 };
 /** Digits and base of numeric escapes. */
-const NUMERIC: Readonly<Record<string, readonly [count: number, base: number]>> = { x: [2, 16], u: [4, 16], U: [8, 16] };
+const NUMERIC: Readonly<Record<string, readonly [count: number, base: number]>> = {
+  x: [2, 16],
+  u: [4, 16],
+  U: [8, 16],
+};
 
 export class FilterReader {
   /** Code points, so that a position never splits one. */
@@ -82,7 +86,8 @@ export class FilterReader {
     const bytes: Buffer[] = [];
     for (;;) {
       const character = this.peek();
-      if (character === '' || character === '\n' || character === '\0') throw this.#fault(start, 'quoted literal not terminated');
+      if (character === '' || character === '\n' || character === '\0')
+        throw this.#fault(start, 'quoted literal not terminated');
       this.skip();
       if (character === quote) break;
       bytes.push(character === '\\' ? this.#escape(start, quote) : Buffer.from(character));

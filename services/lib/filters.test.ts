@@ -106,7 +106,10 @@ describe('filters', () => {
     fc.assert(
       fc.property(fc.string({ unit: 'binary' }), fc.string({ unit: 'binary' }), (key, value) => {
         const filter = parseFilters([`labels.${quote(key)}==${quote(value)}`]);
-        const adaptor = (labels: ReadonlyMap<string, string>): Adaptor => (path) => mapField(labels, path);
+        const adaptor =
+          (labels: ReadonlyMap<string, string>): Adaptor =>
+          (path) =>
+            mapField(labels, path);
         assert.equal(filter(adaptor(new Map([[key, value]]))), true);
         assert.equal(filter(adaptor(new Map([[key, `${value}.`]]))), false);
       }),
@@ -127,7 +130,10 @@ describe('filters', () => {
 
   it('takes linear time for ~=', () => {
     const started = performance.now();
-    assert.equal(parseFilters(['name~=^(a+)+$'])(() => `${'a'.repeat(50_000)}!`), false);
+    assert.equal(
+      parseFilters(['name~=^(a+)+$'])(() => `${'a'.repeat(50_000)}!`),
+      false,
+    );
     assert.ok(performance.now() - started < 2000);
   });
 });

@@ -63,7 +63,10 @@ describe('metadata store', () => {
       (error) => kindOf(error) === 'invalid argument',
     );
     await store.close();
-    await assert.rejects(store.update((tx) => tx.put(table, 'a', 'z', { text: '' })), (error) => kindOf(error) === 'unavailable');
+    await assert.rejects(
+      store.update((tx) => tx.put(table, 'a', 'z', { text: '' })),
+      (error) => kindOf(error) === 'unavailable',
+    );
     assert.ok(!table.has('a', 'z'));
   });
 
@@ -143,7 +146,10 @@ describe('memory table', () => {
           assert.equal(table.set('n', name, value), model.get(name));
           if (value === undefined) model.delete(name);
           else model.set(name, value);
-          assert.deepEqual(table.list('n'), [...model].sort(([a], [b]) => Buffer.compare(Buffer.from(a), Buffer.from(b))));
+          assert.deepEqual(
+            table.list('n'),
+            [...model].sort(([a], [b]) => Buffer.compare(Buffer.from(a), Buffer.from(b))),
+          );
           assert.equal(table.size('n'), model.size);
         }
       }),

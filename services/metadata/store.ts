@@ -65,7 +65,9 @@ export class MetadataStore implements Metadata {
       try {
         table.set(namespace, name, table.codec.decode(value));
       } catch (error) {
-        throw new Failure('data loss', `metadata record ${JSON.stringify(key)} cannot be read: data loss`, { cause: error });
+        throw new Failure('data loss', `metadata record ${JSON.stringify(key)} cannot be read: data loss`, {
+          cause: error,
+        });
       }
     }
     this.#state = 'open';
@@ -165,6 +167,7 @@ export class MetadataStore implements Metadata {
 }
 
 function joinKey(table: string, namespace: string, key: string): string {
-  if (namespace.includes(NUL) || key.includes(NUL)) throw invalidArgument(`key ${JSON.stringify(key)} contains a NUL character`);
+  if (namespace.includes(NUL) || key.includes(NUL))
+    throw invalidArgument(`key ${JSON.stringify(key)} contains a NUL character`);
   return table + NUL + namespace + NUL + key;
 }

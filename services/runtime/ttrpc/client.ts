@@ -44,7 +44,11 @@ export interface TtrpcClient {
 /** The connection to the server was lost or closed. */
 export class ConnectionClosed extends Failure {
   constructor(address: string, cause?: unknown) {
-    super('unavailable', `ttrpc connection to ${address} closed: unavailable`, cause === undefined ? undefined : { cause });
+    super(
+      'unavailable',
+      `ttrpc connection to ${address} closed: unavailable`,
+      cause === undefined ? undefined : { cause },
+    );
   }
 }
 
@@ -117,7 +121,10 @@ export function createTtrpcClient(socket: Socket, address: string): TtrpcClient 
         const stream = nextStream;
         const bytes = encodeFrame(stream, FrameType.request, requests.encode(toRequest(call)));
         nextStream = nextStream >= 0xffff_fffd ? 1 : nextStream + 2;
-        pending.set(stream, guarded(call, { resolve, reject }, () => pending.delete(stream)));
+        pending.set(
+          stream,
+          guarded(call, { resolve, reject }, () => pending.delete(stream)),
+        );
         socket.write(bytes);
       });
     },
@@ -155,7 +162,10 @@ function guarded(call: TtrpcCall, outcome: Pending, forget: () => void): Pending
   const timer =
     timeoutMs === undefined
       ? undefined
-      : setTimeout(() => giveUp(new Failure('deadline exceeded', `${call.service}/${call.method}: deadline exceeded`)), timeoutMs);
+      : setTimeout(
+          () => giveUp(new Failure('deadline exceeded', `${call.service}/${call.method}: deadline exceeded`)),
+          timeoutMs,
+        );
   signal?.addEventListener('abort', onAbort, { once: true });
   const release = (): void => {
     clearTimeout(timer);

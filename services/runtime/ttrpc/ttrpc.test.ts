@@ -50,8 +50,12 @@ describe('ttrpc client and server', () => {
     return (client = await connectTtrpc(address, 1000));
   }
 
-  const call = (made: TtrpcClient, method: string, payload = '', more: { timeoutMs?: number; signal?: AbortSignal } = {}) =>
-    made.call({ service: SERVICE, method, payload: Buffer.from(payload), metadata: [], ...more });
+  const call = (
+    made: TtrpcClient,
+    method: string,
+    payload = '',
+    more: { timeoutMs?: number; signal?: AbortSignal } = {},
+  ) => made.call({ service: SERVICE, method, payload: Buffer.from(payload), metadata: [], ...more });
 
   it('answers concurrent calls out of order', async () => {
     let release = (): void => undefined;
@@ -81,8 +85,14 @@ describe('ttrpc client and server', () => {
       },
       Broken: () => Promise.reject(new TypeError('oops')),
     });
-    await assert.rejects(call(made, 'Missing'), (error) => error instanceof TtrpcStatus && error.code === 5 && error.message === 'thing "x": not found');
-    await assert.rejects(call(made, 'Broken'), (error) => error instanceof TtrpcStatus && error.code === 2 && error.message === 'oops');
+    await assert.rejects(
+      call(made, 'Missing'),
+      (error) => error instanceof TtrpcStatus && error.code === 5 && error.message === 'thing "x": not found',
+    );
+    await assert.rejects(
+      call(made, 'Broken'),
+      (error) => error instanceof TtrpcStatus && error.code === 2 && error.message === 'oops',
+    );
     await assert.rejects(call(made, 'Absent'), (error) => error instanceof TtrpcStatus && error.code === 12);
     assert.equal(unexpected.length, 1);
   });
@@ -123,7 +133,9 @@ describe('ttrpc client and server', () => {
   });
 
   it('survives a server that writes rubbish', async () => {
-    const made = await startBare((socket) => socket.write(encodeFrame(1, FrameType.response, Buffer.from([0xff, 0xff]))));
+    const made = await startBare((socket) =>
+      socket.write(encodeFrame(1, FrameType.response, Buffer.from([0xff, 0xff]))),
+    );
     await assert.rejects(call(made, 'A'), (error) => kindOf(error) === 'internal');
   });
 
