@@ -26,8 +26,11 @@ export interface Collectable {
   each(namespace: string, visit: (key: string, labels: Labels) => void): void;
   /** The labels of a node; undefined when there is no such node. */
   labels(namespace: string, key: string): Labels | undefined;
-  /** Whether the node is needed by itself at `now` (milliseconds), the label `gc.root` set aside. */
-  root(namespace: string, key: string, now: number): boolean;
+  /**
+   * Until when the node is a root, in milliseconds since 1970, the label `gc.root` set aside:
+   * Infinity for good, 0 when it is none.
+   */
+  rootUntil(namespace: string, key: string): number;
   /** Whether a label `containerd.io/gc.root` makes such a node a root. */
   readonly rootLabel: boolean;
   /** Emits what the node refers to, its labels set aside. `flat` as the node itself was reached. */
