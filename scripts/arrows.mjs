@@ -72,7 +72,7 @@ const files = execFileSync('git', ['ls-files', '--', ...FOLDERS.map((folder) => 
   encoding: 'utf8',
 })
   .split('\n')
-  .filter((file) => file !== '' && !file.endsWith('.d.ts'));
+  .filter((file) => file !== '' && !file.endsWith('.d.ts') && !/\.test\.ts$|\/testing\//.test(file));
 
 const { output } = await cruise(files, {
   validate: true,

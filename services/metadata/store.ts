@@ -115,7 +115,7 @@ export class MetadataStore implements Metadata {
       put: (table, namespace, key, record) => {
         const value = (table as unknown as MemoryTable<unknown>).codec.encode(record);
         operations.push({ type: 'put', key: joinKey(table.name, namespace, key), value });
-        apply(table as Table<unknown>, namespace, key, record);
+        apply(table, namespace, key, record);
         if (written.has(namespace)) return;
         written.add(namespace);
         for (const hook of this.#hooks) hook(transaction, namespace);
@@ -123,7 +123,7 @@ export class MetadataStore implements Metadata {
       delete: (table, namespace, key) => {
         if (!table.has(namespace, key)) return;
         operations.push({ type: 'del', key: joinKey(table.name, namespace, key) });
-        apply(table as Table<unknown>, namespace, key, undefined);
+        apply(table, namespace, key, undefined);
       },
     };
     return transaction;
