@@ -1,14 +1,5 @@
-// Mounts as containerd's API describes them: what to mount, not where. Whoever receives a list
-// performs it in order on one target; `target`, when set, is a path below it.
-
-export interface Mount {
-  /** `bind`, `overlay`, ... */
-  readonly type: string;
-  readonly source: string;
-  readonly target: string;
-  /** In the form of fstab: `ro`, `rbind`, `lowerdir=/a:/b`. */
-  readonly options: readonly string[];
-}
+// Mounts performed by the daemon itself.
+import type { Mount } from '../lib/mount.ts';
 
 export interface TemporaryMounts {
   /**

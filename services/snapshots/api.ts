@@ -12,9 +12,10 @@
 //   committed  never changes again, has no mounts of its own, may be a parent
 //
 // Everything is removed in the end: children before their parents.
+import type { Scope } from '../leases/api.ts';
 import type { Labels } from '../lib/labels.ts';
 import type { Instant } from '../lib/time.ts';
-import type { Mount } from '../mounts/api.ts';
+import type { Mount } from '../lib/mount.ts';
 
 export type Kind = 'view' | 'active' | 'committed';
 
@@ -33,12 +34,6 @@ export interface Info {
 export interface Usage {
   readonly size: number;
   readonly inodes: number;
-}
-
-/** On whose behalf a snapshot is made: what a lease holds is safe from garbage collection. */
-export interface Scope {
-  readonly namespace: string;
-  readonly lease: string | undefined;
 }
 
 /** One snapshotter: its driver's trees under the names that clients gave them. */
@@ -102,7 +97,7 @@ export interface Tree {
 
 /**
  * What differs between snapshotters: the trees themselves. A driver keeps no records; a tree that the
- * metadata does not know is garbage. No two calls for one tree run at the same time.
+ * metadata does not know is garbage. A tree may be removed while it is measured.
  */
 export interface Driver {
   readonly name: string;

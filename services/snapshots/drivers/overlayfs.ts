@@ -1,0 +1,118 @@
+// The overlayfs driver: a tree is a folder with the changes on top of its parents.
+//
+//   <root>/snapshots/<id>/fs     the changes: upper layer while active, lower layer when committed
+//   <root>/snapshots/<id>/work   overlayfs' own, for active snapshots
+//
+// A tree without parents, and a view of a single layer, need no overlay: they are bind mounts.
+import { access, chown, lstat, mkdir, readdir, readFile } from 'node:fs/promises';
+import path from 'node:path';
+import { errnoCode } from '../../lib/errors.ts';
+import { NO_LABELS } from '../../lib/labels.ts';
+import type { Mount } from '../../lib/mount.ts';
+import type { Driver } from '../api.ts';
+import { mappedRoot, type Owner } from './id-mapping.ts';
+import type { TreeFiles } from './files.ts';
+
+const UPPERDIR_LABEL = 'containerd.io/snapshot/overlay.upperdir';
+
+export interface OverlayOptions {
+  /** Further options of every overlay mount. */
+  readonly mountOptions: readonly string[];
+  /** Tell clients the path of the changes in a label. */
+  readonly upperdirLabel: boolean;
+}
+
+/** Makes the folders below `root` that the driver needs. */
+export async function createOverlayDriver(root: string, files: TreeFiles, options: OverlayOptions): Promise<Driver> {
+  const trees = path.join(root, 'snapshots');
+  await mkdir(trees, { recursive: true, mode: 0o700 });
+  const mountOptions = [...options.mountOptions, ...(await kernelOptions(options.mountOptions))];
+  /** Owners of the top folders of committed trees, which never change. */
+  const owners = new Map<string, Owner>();
+
+  const upper = (id: string): string => path.join(trees, id, 'fs');
+  const work = (id: string): string => path.join(trees, id, 'work');
+
+  async function ownerOf(id: string): Promise<Owner> {
+    let owner = owners.get(id);
+    if (owner === undefined) {
+      const { uid, gid } = await lstat(upper(id));
+      owner = { uid, gid };
+      owners.set(id, owner);
+    }
+    return owner;
+  }
+
+  return {
+    name: 'overlayfs',
+    capabilities: ['rebase'],
+
+    async create(tree) {
+      // The top folder of the mount is that of the uppermost layer, so it has to look like its parent's.
+      const owner =
+        mappedRoot(tree.labels) ?? (tree.parents[0] === undefined ? undefined : await ownerOf(tree.parents[0]));
+      await mkdir(path.join(trees, tree.id), { mode: 0o700 });
+      await mkdir(upper(tree.id), { mode: 0o755 });
+      if (tree.kind === 'active') await mkdir(work(tree.id), { mode: 0o711 });
+      if (owner !== undefined && (owner.uid !== 0 || owner.gid !== 0))
+        await chown(upper(tree.id), owner.uid, owner.gid);
+    },
+
+    mounts(tree) {
+      if (tree.parents.length === 0) return [bind(upper(tree.id), tree.kind === 'view' ? 'ro' : 'rw')];
+      const [only, ...others] = tree.parents;
+      if (tree.kind !== 'active' && only !== undefined && others.length === 0) return [bind(upper(only), 'ro')];
+      const writable = tree.kind === 'active' ? [`workdir=${work(tree.id)}`, `upperdir=${upper(tree.id)}`] : [];
+      const lower = `lowerdir=${tree.parents.map(upper).join(':')}`;
+      return [{ type: 'overlay', source: 'overlay', target: '', options: [...writable, lower, ...mountOptions] }];
+    },
+
+    usage: (tree) => files.usage(upper(tree.id)),
+
+    // What was the upper layer is a lower one from now on.
+    commit: () => Promise.resolve(),
+
+    async remove(id) {
+      owners.delete(id);
+      await files.remove(path.join(trees, id));
+    },
+
+    trees: () => readdir(trees),
+
+    describe: (tree) => (options.upperdirLabel ? new Map([[UPPERDIR_LABEL, upper(tree.id)]]) : NO_LABELS),
+  };
+}
+
+function bind(source: string, access: 'ro' | 'rw'): Mount {
+  return { type: 'bind', source, target: '', options: [access, 'rbind'] };
+}
+
+function hasOption(options: readonly string[], name: string): boolean {
+  return options.some((option) => option === name || option.startsWith(`${name}=`));
+}
+
+/** Options that this kernel, and this user namespace, ask for and that are not configured. */
+async function kernelOptions(configured: readonly string[]): Promise<string[]> {
+  const options: string[] = [];
+  if (!hasOption(configured, 'userxattr') && (await inUserNamespace())) options.push('userxattr');
+  // With an index a layer could not be in several mounts at once.
+  if (!hasOption(configured, 'index') && (await exists('/sys/module/overlay/parameters/index')))
+    options.push('index=off');
+  return options;
+}
+
+async function exists(file: string): Promise<boolean> {
+  try {
+    await access(file);
+    return true;
+  } catch (error) {
+    if (errnoCode(error) === 'ENOENT') return false;
+    throw error;
+  }
+}
+
+/** Whether ids are mapped: only the initial namespace maps all of them onto themselves. */
+async function inUserNamespace(): Promise<boolean> {
+  const map = await readFile('/proc/self/uid_map', 'utf8');
+  return !/^\s*0\s+0\s+4294967295\s*$/.test(map);
+}

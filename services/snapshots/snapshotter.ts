@@ -1,0 +1,306 @@
+// A snapshotter: names, kinds and parents in the metadata, trees at the driver.
+//
+// The order that makes a crash harmless: a tree is made before its record is written, and removed
+// after its record is gone. Whatever tree has no record is garbage, removed at start and by cleanup().
+import { alreadyExists, failedPrecondition, invalidArgument, notFound, notImplemented } from '../lib/errors.ts';
+import { parseFilters } from '../lib/filters.ts';
+import { validateLabels, withLabel, type Labels } from '../lib/labels.ts';
+import type { Logger } from '../lib/log.ts';
+import { now } from '../lib/time.ts';
+import type { Publisher } from '../events/api.ts';
+import type { LeaseHolder, Resource, Scope } from '../leases/api.ts';
+import type { Metadata, Transaction } from '../metadata/api.ts';
+import type { GarbageCollector } from '../metadata/gc-api.ts';
+import type { Mount } from '../lib/mount.ts';
+import type { Driver, Info, Kind, Snapshotter, Tree, Usage } from './api.ts';
+import { filterFields } from './filter.ts';
+import { createReaper } from './reaper.ts';
+import {
+  erase,
+  existing,
+  infoOf,
+  inheritedLabels,
+  insert,
+  lineage,
+  parentOf,
+  resourceType,
+  SNAPSHOTS,
+  TARGET_LABEL,
+  treeOf,
+  validateKey,
+  type SnapshotRecord,
+  type SnapshotTable,
+} from './store.ts';
+
+export interface SnapshotterDeps {
+  readonly driver: Driver;
+  readonly table: SnapshotTable;
+  readonly metadata: Metadata;
+  readonly leases: LeaseHolder;
+  readonly events: Publisher;
+  readonly collector: Pick<GarbageCollector, 'deleted'>;
+  readonly log: Logger;
+}
+
+/** A snapshotter as the daemon holds it. */
+export interface LocalSnapshotter extends Snapshotter {
+  /** After the metadata was opened and before any call: finds free ids, and removes leftovers in the background. */
+  recover(): Promise<void>;
+  /** Garbage collection's part: removes a record whose children go too. */
+  discard(transaction: Transaction, namespace: string, key: string): void;
+  /** Called when that is durable. */
+  discarded(namespace: string, key: string): void;
+  /** Resolves when the files of what was removed are gone. */
+  drained(): Promise<void>;
+}
+
+export function createSnapshotter(deps: SnapshotterDeps): LocalSnapshotter {
+  const { driver, table, metadata, leases, events, collector, log } = deps;
+  const reaper = createReaper(driver, log);
+  /** Trees without a record that are no garbage: they are being made. */
+  const unborn = new Set<string>();
+  /** Trees of records that garbage collection removed in a transaction that is not durable yet. */
+  const discardedIds = new Map<string, string>();
+  let nextId = 1;
+
+  const resource = (key: string): Resource => ({ type: resourceType(driver.name), id: key });
+
+  /** Throws `already exists` when there is nothing to make; what is there is under the lease then. */
+  async function refuseExisting(scope: Scope, key: string, target: string | undefined): Promise<void> {
+    const isTarget = target !== undefined && table.has(scope.namespace, target);
+    const found = isTarget ? target : key;
+    if (!table.has(scope.namespace, found)) return;
+    await metadata.update((transaction) => leases.hold(transaction, scope, resource(found)));
+    throw alreadyExists(`${isTarget ? 'target snapshot' : 'snapshot'} ${JSON.stringify(found)}`);
+  }
+
+  async function create(
+    scope: Scope,
+    kind: Kind,
+    key: string,
+    parent: string,
+    labels: Labels,
+  ): Promise<readonly Mount[]> {
+    const { namespace } = scope;
+    validateKey(key);
+    validateLabels(labels);
+    await refuseExisting(scope, key, labels.get(TARGET_LABEL));
+    const parentRecord = parentOf(table, namespace, parent);
+    if (parentRecord !== undefined && parentRecord.kind !== 'committed') {
+      throw invalidArgument(`failed to create snapshot: parent ${JSON.stringify(parent)} is not committed snapshot`);
+    }
+    const id = String(nextId++);
+    const tree: Tree = { id, kind, parents: lineage(table, namespace, parent), labels: inheritedLabels(labels) };
+    unborn.add(id);
+    try {
+      await driver.create(tree);
+      await metadata.update((transaction) => {
+        const created = now();
+        const record: SnapshotRecord = { id, kind, parent, created, updated: created, labels, usage: null };
+        insert(transaction, table, namespace, key, record, parentRecord?.id);
+        leases.hold(transaction, scope, resource(key));
+      });
+    } catch (error) {
+      reaper.add(id);
+      throw error;
+    } finally {
+      unborn.delete(id);
+    }
+    return driver.mounts(tree);
+  }
+
+  function committable(namespace: string, key: string): SnapshotRecord {
+    const record = existing(table, namespace, key);
+    if (record.kind === 'active') return record;
+    throw failedPrecondition(`failed to commit snapshot ${key}: snapshot ${JSON.stringify(key)} is not active`);
+  }
+
+  function refuseName(namespace: string, name: string): void {
+    if (table.has(namespace, name)) throw alreadyExists(`snapshot ${JSON.stringify(name)}`);
+  }
+
+  /** Writes the committed record in the place of the active one. */
+  function rename(transaction: Transaction, scope: Scope, name: string, key: string, record: SnapshotRecord): void {
+    const { namespace } = scope;
+    const parent = parentOf(table, namespace, record.parent);
+    if (parent !== undefined && parent.kind !== 'committed') {
+      throw failedPrecondition(
+        `failed to commit snapshot ${key}: parent ${JSON.stringify(record.parent)} is not committed`,
+      );
+    }
+    erase(transaction, table, namespace, key);
+    insert(transaction, table, namespace, name, record, parent?.id);
+    leases.release(transaction, scope, resource(key));
+    leases.hold(transaction, scope, resource(name));
+  }
+
+  function garbage(id: string): boolean {
+    return !unborn.has(id) && !reaper.has(id);
+  }
+
+  /** Hands every tree without a record to the reaper. */
+  async function sweep(): Promise<void> {
+    const trees = await driver.trees();
+    const known = new Set(allRecords(table).map((record) => record.id));
+    for (const id of trees) if (!known.has(id) && garbage(id)) reaper.add(id);
+  }
+
+  return {
+    name: driver.name,
+    capabilities: driver.capabilities,
+
+    async prepare(scope, key, parent, labels) {
+      const mounts = await create(scope, 'active', key, parent, labels);
+      events.publish(scope.namespace, '/snapshot/prepare', 'containerd.events.SnapshotPrepare', {
+        key,
+        parent,
+        snapshotter: driver.name,
+      });
+      return mounts;
+    },
+
+    view: (scope, key, parent, labels) => create(scope, 'view', key, parent, labels),
+
+    mounts(namespace, key) {
+      const record = existing(table, namespace, key);
+      if (record.kind === 'committed') {
+        throw failedPrecondition(`failed to get active mount: requested snapshot ${key} not active or view`);
+      }
+      return driver.mounts(treeOf(table, namespace, record));
+    },
+
+    async commit(scope, name, key, parent, labels) {
+      const { namespace } = scope;
+      validateKey(name);
+      validateLabels(labels);
+      refuseName(namespace, name);
+      const active = committable(namespace, key);
+      if (active.parent === '' && parent !== '' && !driver.capabilities.includes('rebase')) {
+        throw notImplemented(
+          `snapshotter ${driver.name} cannot put snapshot ${JSON.stringify(key)} on a parent when it is committed`,
+        );
+      }
+      const newParent = active.parent === '' ? parent : active.parent;
+      parentOf(table, namespace, newParent);
+      const tree = treeOf(table, namespace, { ...active, parent: newParent, labels });
+      const usage = await driver.usage(tree);
+      await driver.commit(tree);
+      await metadata.update((transaction) => {
+        refuseName(namespace, name);
+        const record = committable(namespace, key);
+        if (record.id !== active.id) throw notFound(`snapshot ${key} does not exist`);
+        const created = now();
+        rename(transaction, scope, name, key, {
+          ...record,
+          kind: 'committed',
+          parent: newParent,
+          created,
+          updated: created,
+          labels,
+          usage,
+        });
+      });
+      events.publish(namespace, '/snapshot/commit', 'containerd.events.SnapshotCommit', {
+        key,
+        name,
+        snapshotter: driver.name,
+      });
+    },
+
+    async remove(scope, key) {
+      const record = await metadata.update((transaction) => {
+        const erased = erase(transaction, table, scope.namespace, key);
+        leases.release(transaction, scope, resource(key));
+        return erased;
+      });
+      reaper.add(record.id);
+      collector.deleted(SNAPSHOTS);
+      events.publish(scope.namespace, '/snapshot/remove', 'containerd.events.SnapshotRemove', {
+        key,
+        snapshotter: driver.name,
+      });
+    },
+
+    stat(namespace, key) {
+      const record = existing(table, namespace, key);
+      return infoOf(key, record, driver.describe(treeOf(table, namespace, record)));
+    },
+
+    async update(namespace, key, labels, mask) {
+      if (key === '') throw invalidArgument('snapshot key must not be empty');
+      const record = await metadata.update((transaction) => {
+        const before = existing(table, namespace, key);
+        const changed = { ...before, labels: maskedLabels(key, before.labels, labels, mask), updated: now() };
+        transaction.put(table, namespace, key, changed);
+        return changed;
+      });
+      return infoOf(key, record, driver.describe(treeOf(table, namespace, record)));
+    },
+
+    list(namespace, filters) {
+      const matches = parseFilters(filters);
+      const found: Info[] = [];
+      for (const [key, record] of table.list(namespace)) {
+        const info = infoOf(key, record, driver.describe(treeOf(table, namespace, record)));
+        if (matches(filterFields(info))) found.push(info);
+      }
+      return found;
+    },
+
+    async usage(namespace, key): Promise<Usage> {
+      const record = existing(table, namespace, key);
+      if (record.kind === 'active') return driver.usage(treeOf(table, namespace, record));
+      return record.usage ?? { size: 0, inodes: 0 };
+    },
+
+    async cleanup() {
+      await sweep();
+      const failure = await reaper.drained();
+      if (failure !== undefined) throw failure;
+    },
+
+    async recover() {
+      const ids = [...allRecords(table).map((record) => record.id), ...(await driver.trees())];
+      nextId = 1 + ids.reduce((most, id) => Math.max(most, Number.parseInt(id, 10) || 0), 0);
+      await sweep();
+    },
+
+    discard(transaction, namespace, key) {
+      const record = table.get(namespace, key);
+      if (record === undefined) return;
+      discardedIds.set(`${namespace}\0${key}`, record.id);
+      transaction.delete(table, namespace, key);
+    },
+
+    discarded(namespace, key) {
+      const slot = `${namespace}\0${key}`;
+      const id = discardedIds.get(slot);
+      discardedIds.delete(slot);
+      if (id !== undefined) reaper.add(id);
+      events.publish(namespace, '/snapshot/remove', 'containerd.events.SnapshotRemove', {
+        key,
+        snapshotter: driver.name,
+      });
+    },
+
+    async drained() {
+      await reaper.drained();
+    },
+  };
+}
+
+function allRecords(table: SnapshotTable): SnapshotRecord[] {
+  return table.namespaces().flatMap((namespace) => table.list(namespace).map(([, record]) => record));
+}
+
+/** Throws `invalid argument` for a path that cannot be changed and for labels that are too long. */
+function maskedLabels(key: string, before: Labels, wanted: Labels, mask: readonly string[]): Labels {
+  let labels = mask.length === 0 ? wanted : before;
+  for (const path of mask) {
+    if (path === 'labels') labels = wanted;
+    else if (path.startsWith('labels.')) labels = withLabel(labels, path.slice(7), wanted.get(path.slice(7)) ?? '');
+    else throw invalidArgument(`cannot update ${JSON.stringify(path)} field on snapshot ${JSON.stringify(key)}`);
+  }
+  validateLabels(labels);
+  return labels;
+}
