@@ -1,4 +1,4 @@
-// The message types of the wire, without grpc-js or proto-loader: encoding and decoding one message,
+// The message types of the wire: encoding and decoding one message,
 // and what a service's methods are made of.
 import { readFileSync } from 'node:fs';
 import Long from 'long';

@@ -1,7 +1,6 @@
 // The only file that constructs things: reads from top to bottom as the daemon is put together.
 import { mkdir } from 'node:fs/promises';
 import path from 'node:path';
-import { packageDefinition } from '../../proto/load.ts';
 import type { Registration } from '../grpc/handlers.ts';
 import { createServer, type CallObserver } from '../grpc/server.ts';
 import { createHealthService } from '../health/service.ts';
@@ -43,7 +42,7 @@ export async function startDaemon(config: Config, deps: ComposeDeps): Promise<Da
   for (const service of services) names.add(service.name);
 
   const server = createServer(
-    { log, observer: deps.observer, definitions: packageDefinition('containerd') },
+    { log, observer: deps.observer },
     { maxReceive: config.grpc.max_recv_message_size, maxSend: config.grpc.max_send_message_size },
     services,
   );

@@ -12,11 +12,10 @@ import {
   credentials,
   status,
   type Server,
-  type ServiceDefinition,
   type ServiceError,
 } from '@grpc/grpc-js';
 import { after, before, describe, it } from 'mocha';
-import { packageDefinition } from '../../proto/load.ts';
+import { methodsOf } from '../../proto/messages.ts';
 import { ImagesName, type ImagesService } from '../../proto/gen/containerd.services.images.v1.ts';
 import { ContainersName, type ContainersService } from '../../proto/gen/containerd.services.containers.v1.ts';
 import { notFound } from '../lib/errors.ts';
@@ -65,7 +64,6 @@ describe('gRPC edge', () => {
       {
         log: createLogger({ level: 'info', format: 'text', stream }),
         observer: { finished: (method, code) => finished.push(`${method.split('/')[2]} ${code}`) },
-        definitions: packageDefinition('containerd'),
       },
       { maxReceive: 1 << 20, maxSend: 1 << 20 },
       [images, containers],
@@ -169,9 +167,10 @@ describe('gRPC edge', () => {
   });
 });
 
-function serializer(method: string): (message: object) => Buffer {
-  const definition = packageDefinition('containerd')[ImagesName] as ServiceDefinition;
-  return (message) => definition[method]!.requestSerialize(message);
+function serializer(name: string): (message: object) => Buffer {
+  const method = methodsOf(ImagesName).find((candidate) => candidate.name === name);
+  assert.ok(method);
+  return method.request.encode;
 }
 
 /** HTTP status of a call with the given :authority, 0 when the stream is reset. */

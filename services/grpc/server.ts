@@ -13,7 +13,7 @@ import {
   type UntypedServiceImplementation,
   type sendUnaryData,
 } from '@grpc/grpc-js';
-import type { PackageDefinition } from '@grpc/proto-loader';
+import { methodsOf } from '../../proto/messages.ts';
 import type { Logger } from '../lib/log.ts';
 import { createCall, type ServerCall } from './context.ts';
 import type { Call } from './call.ts';
@@ -35,7 +35,6 @@ export interface CallObserver {
 export interface EdgeDeps {
   readonly log: Logger;
   readonly observer: CallObserver;
-  readonly definitions: PackageDefinition;
 }
 
 export interface EdgeOptions {
@@ -52,11 +51,24 @@ export function createServer(deps: EdgeDeps, options: EdgeOptions, services: rea
   };
   const server = new Server(channel);
   for (const service of services) {
-    const definition = deps.definitions[service.name];
-    if (definition === undefined || 'format' in definition) throw new Error(`no service ${service.name}`);
+    const definition = serviceDefinition(service.name);
     server.addService(definition, implement(deps, definition, service));
   }
   return server;
+}
+
+function serviceDefinition(service: string): ServiceDefinition {
+  const definition: Record<string, MethodDefinition<object, object>> = {};
+  for (const { name, request, response, ...shape } of methodsOf(service)) {
+    definition[name] = {
+      ...shape,
+      requestSerialize: request.encode,
+      requestDeserialize: request.decode,
+      responseSerialize: response.encode,
+      responseDeserialize: response.decode,
+    };
+  }
+  return definition;
 }
 
 function implement(deps: EdgeDeps, definition: ServiceDefinition, service: Registration): UntypedServiceImplementation {

@@ -1,5 +1,5 @@
 // Codecs for records.
-import type { MessageCodec } from '../../proto/load.ts';
+import type { MessageCodec } from '../../proto/messages.ts';
 import type { Codec } from './api.ts';
 
 /** Records that are messages of the wire. */

@@ -1,5 +1,5 @@
 // The envelopes of ttrpc calls, as protobuf.
-import { codec } from '../../../proto/load.ts';
+import { codec } from '../../../proto/messages.ts';
 import type { Request, Response } from '../../../proto/gen/ttrpc.ts';
 
 export const requests = codec<Request>('ttrpc.Request');
