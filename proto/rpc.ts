@@ -33,8 +33,10 @@ export interface Bidi<Request, Response> {
  * What may be given where a message is sent: every field may be left out, at any depth.
  * Messages that were received have every field set (64-bit integers as decimal strings).
  */
-export type Input<T> = T extends string | number | boolean | null | undefined | Uint8Array
+export type Input<T> = T extends string | number | boolean | null | undefined
   ? T
-  : T extends (infer Item)[]
-    ? readonly Input<Item>[]
-    : { readonly [Key in keyof T]?: Input<T[Key]> | null | undefined };
+  : T extends Uint8Array
+    ? Uint8Array
+    : T extends (infer Item)[]
+      ? readonly Input<Item>[]
+      : { readonly [Key in keyof T]?: Input<T[Key]> | null | undefined };

@@ -1,7 +1,7 @@
 // Labels: string pairs on every record. An empty value means "no such label".
 //
 // In the daemon labels are a Map: `__proto__` is a legal key.
-import { invalidArgument } from './errors.ts';
+import { Failure, invalidArgument } from './errors.ts';
 
 export type Labels = ReadonlyMap<string, string>;
 
@@ -10,17 +10,25 @@ export const NO_LABELS: Labels = new Map();
 /** Key and value together, in bytes; containerd's limit. */
 const MAX_SIZE = 4096;
 
+/** How much of a key an error shows. */
+const MAX_SHOWN = 64;
+
 /** Throws `invalid argument` when key and value together are longer than containerd allows. */
 export function validateLabel(key: string, value: string): void {
   const size = Buffer.byteLength(key) + Buffer.byteLength(value);
   if (size <= MAX_SIZE) return;
   throw invalidArgument(
-    `label key and value length (${size} bytes) greater than maximum size (${MAX_SIZE} bytes), key: ${key.slice(0, 10)}`,
+    `label key and value length (${size} bytes) greater than maximum size (${MAX_SIZE} bytes), key: ${key.slice(0, MAX_SHOWN)}`,
   );
 }
 
-export function validateLabels(labels: Labels): void {
-  for (const [key, value] of labels) validateLabel(key, value);
+/** `owner`, where given, begins the message: `image.Labels`. */
+export function validateLabels(labels: Labels, owner?: string): void {
+  try {
+    for (const [key, value] of labels) validateLabel(key, value);
+  } catch (error) {
+    throw error instanceof Failure && owner !== undefined ? error.in(owner) : error;
+  }
 }
 
 /** From a protobuf map; entries with an empty value are left out. */
