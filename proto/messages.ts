@@ -60,7 +60,10 @@ export function codec<T>(fullName: string, bundle: Bundle = 'containerd'): Messa
 function codecOf<T>(type: protobuf.Type, name: string): MessageCodec<T> {
   return {
     name,
-    encode: (message) => Buffer.from(type.encode(type.fromObject(message)).finish()),
+    encode(message) {
+      const bytes = type.encode(type.fromObject(message)).finish();
+      return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
+    },
     decode: (bytes) => type.toObject(type.decode(bytes), { longs: String, enums: Number, defaults: true }) as T,
   };
 }

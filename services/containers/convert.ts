@@ -1,5 +1,5 @@
 // Containers: records to and from the wire.
-import { codec } from '../../proto/load.ts';
+import { codec } from '../../proto/messages.ts';
 import type * as wire from '../../proto/gen/containerd.services.containers.v1.ts';
 import { labelsFromWire, labelsToWire } from '../lib/labels.ts';
 import { instantFromWire, instantToWire } from '../lib/time.ts';

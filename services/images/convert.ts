@@ -1,5 +1,5 @@
 // Images: records to and from the wire.
-import { codec } from '../../proto/load.ts';
+import { codec } from '../../proto/messages.ts';
 import type * as wire from '../../proto/gen/containerd.services.images.v1.ts';
 import type { Descriptor } from '../../proto/gen/containerd.types.ts';
 import { invalidArgument } from '../lib/errors.ts';
