@@ -1,0 +1,78 @@
+import assert from 'node:assert/strict';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { afterEach, beforeEach, describe, it } from 'mocha';
+import { kindOf } from '../lib/errors.ts';
+import { createBundles, loadBinary, loadEndpoint, saveBinary, saveEndpoint, type Bundles } from './bundle.ts';
+
+describe('bundles', () => {
+  let folder: string;
+  let bundles: Bundles;
+  let unmounted: string[];
+
+  beforeEach(() => {
+    folder = mkdtempSync(path.join(tmpdir(), 'bundles-'));
+    unmounted = [];
+    bundles = createBundles({ folder: path.join(folder, 'tasks'), unmount: async (target) => void unmounted.push(target) });
+  });
+  afterEach(() => rmSync(folder, { recursive: true }));
+
+  it('are private and hold the spec byte by byte', () => {
+    const spec = Buffer.from('{"linux":{"resources":{"memory":{"limit":9223372036854775807}}},  "x": "\\u00e9"}');
+    const bundle = bundles.create('ns', 'a', spec);
+    assert.equal(statSync(bundle.path).mode & 0o777, 0o700);
+    assert.deepEqual(readFileSync(path.join(bundle.path, 'config.json')), spec);
+    assert.ok(existsSync(path.join(bundle.path, 'rootfs')));
+  });
+
+  it('let the root of a user namespace walk through', () => {
+    const spec = Buffer.from(JSON.stringify({ linux: { gidMappings: [{ containerID: 0, hostID: 4242, size: 1 }] } }));
+    const stat = statSync(bundles.create('ns', 'a', spec).path);
+    assert.deepEqual([stat.mode & 0o777, stat.gid], [0o710, 4242]);
+  });
+
+  it('are not made twice, nor half', () => {
+    bundles.create('ns', 'a', undefined);
+    assert.throws(() => bundles.create('ns', 'a', undefined), (error) => kindOf(error) === 'already exists');
+    assert.throws(() => bundles.create('ns', 'b', Buffer.from('{"gidMappings": no JSON')));
+    assert.deepEqual(bundles.list().map(({ id }) => id), ['a']);
+  });
+
+  it('remember their shim', () => {
+    const bundle = bundles.create('ns', 'a', undefined);
+    assert.deepEqual([loadBinary(bundle), loadEndpoint(bundle)], [undefined, undefined]);
+    saveBinary(bundle, '/bin/shim');
+    saveEndpoint(bundle, { version: 3, address: 'unix:///s', protocol: 'ttrpc' });
+    assert.deepEqual(loadBinary(bundle), '/bin/shim');
+    assert.deepEqual(loadEndpoint(bundle), { version: 3, address: 'unix:///s', protocol: 'ttrpc' });
+    writeFileSync(path.join(bundle.path, 'bootstrap.json'), '{"versi');
+    assert.equal(loadEndpoint(bundle), undefined);
+  });
+
+  it('are removed with what is in them, and twice', async () => {
+    const bundle = bundles.create('ns', 'a', Buffer.from('{}'));
+    mkdirSync(path.join(bundle.path, 'work', 'deep'), { recursive: true });
+    await bundles.remove(bundle);
+    await bundles.remove(bundle);
+    assert.deepEqual([bundles.list(), unmounted], [[], []]);
+  });
+
+  it('are kept when something is left in their rootfs', async () => {
+    const bundle = bundles.create('ns', 'a', undefined);
+    const data = path.join(bundle.path, 'rootfs', 'data');
+    writeFileSync(data, 'precious');
+    await assert.rejects(bundles.remove(bundle), /still mounted or not empty/);
+    assert.deepEqual([unmounted, existsSync(data)], [[path.join(bundle.path, 'rootfs')], true]);
+  });
+
+  it('whose removal was interrupted are removed by the next daemon', async () => {
+    const bundle = bundles.create('ns', 'a', undefined);
+    const hidden = path.join(path.dirname(bundle.path), '.a');
+    mkdirSync(path.join(hidden, 'old'), { recursive: true });
+    await bundles.remove(bundle);
+    mkdirSync(hidden);
+    assert.deepEqual(bundles.list(), []);
+    assert.equal(existsSync(hidden), false);
+  });
+});

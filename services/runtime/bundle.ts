@@ -1,0 +1,190 @@
+// Bundles: the folders that shims are started in, and what a restarted daemon finds its tasks by.
+//
+//   <state>/tasks/<namespace>/<id>/
+//     config.json         the OCI spec, as the client gave it
+//     rootfs/             where the shim mounts the container's root
+//     shim-binary-path    the shim's program; written before it is started
+//     bootstrap.json      where the shim listens; written when it answered
+//     log                 FIFO that other shims than ours write their log to
+//     work/               scratch of other shims than ours
+//
+// A bundle whose name begins with a dot is being removed. Files are written without sync, and with
+// synchronous calls: the folder is in memory (/run), where a call takes less than its hand-over to
+// another thread, and nothing in it outlives a reboot.
+import { chmodSync, chownSync, mkdirSync, readFileSync, readdirSync, renameSync, rmdirSync, rmSync, unlinkSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { alreadyExists, errnoCode, Failure } from '../lib/errors.ts';
+import { fromText, type Endpoint } from './answer.ts';
+
+export interface Bundle {
+  readonly namespace: string;
+  readonly id: string;
+  readonly path: string;
+}
+
+export interface BundlesDeps {
+  /** `<state>/tasks`. */
+  readonly folder: string;
+  /** Unmounts everything at and below a path, lazily where it is busy. */
+  unmount(path: string): Promise<void>;
+}
+
+export interface Bundles {
+  /** `already exists` when there is one. Nothing is left when it fails. */
+  create(namespace: string, id: string, spec: Uint8Array | undefined): Bundle;
+  /** Unmounts what is mounted on its root, then removes it. Nothing happens when there is none. */
+  remove(bundle: Bundle): Promise<void>;
+  /** All bundles on disk; those whose removal was interrupted are removed first. */
+  list(): Bundle[];
+}
+
+export function createBundles({ folder, unmount }: BundlesDeps): Bundles {
+  const at = (namespace: string, id: string): Bundle => ({ namespace, id, path: path.join(folder, namespace, id) });
+
+  return {
+    create(namespace, id, spec) {
+      const bundle = at(namespace, id);
+      makeFolder(bundle);
+      try {
+        mkdirSync(path.join(bundle.path, 'rootfs'), 0o711);
+        if (spec !== undefined) {
+          writeFileSync(path.join(bundle.path, 'config.json'), spec, { mode: 0o600 });
+          shareWithMappedRoot(bundle, spec);
+        }
+      } catch (error) {
+        rmSync(bundle.path, { recursive: true, force: true });
+        throw error;
+      }
+      return bundle;
+    },
+
+    async remove(bundle) {
+      const rootfs = path.join(bundle.path, 'rootfs');
+      if (!removeEmpty(rootfs)) {
+        await unmount(rootfs);
+        // Never deeper than this: what is still in there may be somebody's data.
+        if (!removeEmpty(rootfs)) throw new Failure('internal', `bundle "${bundle.path}": its rootfs is still mounted or not empty: internal`);
+      }
+      const hidden = path.join(path.dirname(bundle.path), `.${bundle.id}`);
+      try {
+        renameSync(bundle.path, hidden);
+      } catch (error) {
+        if (errnoCode(error) === 'ENOENT') return;
+        if (errnoCode(error) !== 'ENOTEMPTY') throw error;
+        rmSync(hidden, { recursive: true, force: true });
+        renameSync(bundle.path, hidden);
+      }
+      removeFlat(hidden);
+    },
+
+    list() {
+      const bundles: Bundle[] = [];
+      for (const namespace of folders(folder)) {
+        for (const id of folders(path.join(folder, namespace))) {
+          if (id.startsWith('.')) rmSync(path.join(folder, namespace, id), { recursive: true, force: true });
+          else bundles.push(at(namespace, id));
+        }
+      }
+      return bundles;
+    },
+  };
+}
+
+function makeFolder(bundle: Bundle): void {
+  try {
+    mkdirSync(bundle.path, 0o700);
+  } catch (error) {
+    if (errnoCode(error) === 'EEXIST') throw alreadyExists(`bundle "${bundle.path}"`, { cause: error });
+    if (errnoCode(error) !== 'ENOENT') throw error;
+    mkdirSync(path.dirname(bundle.path), { recursive: true, mode: 0o711 });
+    mkdirSync(bundle.path, 0o700);
+  }
+}
+
+/** With a user namespace, its root must be able to walk through the bundle to the root file system. */
+function shareWithMappedRoot(bundle: Bundle, spec: Uint8Array): void {
+  const text = Buffer.from(spec.buffer, spec.byteOffset, spec.byteLength);
+  if (!text.includes('"gidMappings"')) return;
+  const gid = mappedRoot(JSON.parse(text.toString('utf8')) as SpecWithMappings);
+  if (gid === undefined) return;
+  chownSync(bundle.path, 0, gid);
+  chmodSync(bundle.path, 0o710);
+}
+
+interface SpecWithMappings {
+  readonly linux?: { readonly gidMappings?: readonly { readonly containerID?: number; readonly hostID?: number }[] };
+}
+
+function mappedRoot(spec: SpecWithMappings): number | undefined {
+  const mapping = spec.linux?.gidMappings?.find(({ containerID }) => (containerID ?? 0) === 0);
+  return mapping?.hostID === 0 ? undefined : mapping?.hostID;
+}
+
+/** False when it is mounted upon or holds something; true when it is gone. */
+function removeEmpty(folder: string): boolean {
+  try {
+    rmdirSync(folder);
+    return true;
+  } catch (error) {
+    const code = errnoCode(error);
+    if (code === 'ENOENT') return true;
+    if (code === 'EBUSY' || code === 'ENOTEMPTY') return false;
+    throw error;
+  }
+}
+
+/** Removes a folder that rarely holds more than files. */
+function removeFlat(folder: string): void {
+  for (const entry of readdirSync(folder, { withFileTypes: true })) {
+    const file = path.join(folder, entry.name);
+    if (entry.isDirectory()) rmSync(file, { recursive: true, force: true });
+    else unlinkSync(file);
+  }
+  rmdirSync(folder);
+}
+
+function folders(parent: string): string[] {
+  try {
+    return readdirSync(parent, { withFileTypes: true })
+      .filter((entry) => entry.isDirectory())
+      .map((entry) => entry.name);
+  } catch (error) {
+    if (errnoCode(error) === 'ENOENT') return [];
+    throw error;
+  }
+}
+
+export function saveBinary(bundle: Bundle, binary: string): void {
+  writeFileSync(path.join(bundle.path, 'shim-binary-path'), binary, { mode: 0o600 });
+}
+
+export function saveEndpoint(bundle: Bundle, endpoint: Endpoint): void {
+  writeFileSync(path.join(bundle.path, 'bootstrap.json'), JSON.stringify(endpoint), { mode: 0o600 });
+}
+
+/** Undefined when the bundle was left before the shim was chosen. */
+export function loadBinary(bundle: Bundle): string | undefined {
+  return readText(bundle, 'shim-binary-path');
+}
+
+/** Undefined when the shim never answered. */
+export function loadEndpoint(bundle: Bundle): Endpoint | undefined {
+  const text = readText(bundle, 'bootstrap.json');
+  if (text === undefined) return undefined;
+  try {
+    return fromText(text);
+  } catch {
+    // Cut short by a crash while it was written: as if it had not been.
+    return undefined;
+  }
+}
+
+function readText(bundle: Bundle, name: string): string | undefined {
+  try {
+    const text = readFileSync(path.join(bundle.path, name), 'utf8').trim();
+    return text === '' ? undefined : text;
+  } catch (error) {
+    if (errnoCode(error) === 'ENOENT') return undefined;
+    throw error;
+  }
+}
