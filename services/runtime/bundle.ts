@@ -30,6 +30,8 @@ export interface BundlesDeps {
 }
 
 export interface Bundles {
+  /** Where a task's bundle is, or would be. */
+  at(namespace: string, id: string): Bundle;
   /** `already exists` when there is one. Nothing is left when it fails. */
   create(namespace: string, id: string, spec: Uint8Array | undefined): Bundle;
   /** Unmounts what is mounted on its root, then removes it. Nothing happens when there is none. */
@@ -42,6 +44,8 @@ export function createBundles({ folder, unmount }: BundlesDeps): Bundles {
   const at = (namespace: string, id: string): Bundle => ({ namespace, id, path: path.join(folder, namespace, id) });
 
   return {
+    at,
+
     create(namespace, id, spec) {
       const bundle = at(namespace, id);
       makeFolder(bundle);

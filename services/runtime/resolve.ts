@@ -43,7 +43,7 @@ export function createResolver(options: ResolveOptions): Resolver {
     throw new Failure('failed precondition', `runtime "${runtime}" binary not installed "${program}" (searched ${options.folders.join(':')}): failed precondition`);
   };
 
-  const shim = (file: string): Shim => ({ path: file, own: path.basename(file) === OWN_PROGRAM });
+  const shim = (file: string): Shim => ({ path: file, own: isOwn(file) });
 
   return {
     resolve(runtime) {
@@ -80,4 +80,9 @@ function isProgram(file: string): boolean {
   } catch {
     return false;
   }
+}
+
+/** Whether a program is our shim, by its name. */
+export function isOwn(file: string): boolean {
+  return path.basename(file) === OWN_PROGRAM;
 }

@@ -1,7 +1,6 @@
 // The log of a shim that is not ours: a FIFO in the bundle, which containerd's library for shims
 // demands and blocks on. Its lines go into the daemon's log.
-import { constants } from 'node:fs';
-import { open } from 'node:fs/promises';
+import { constants, openSync } from 'node:fs';
 import { Socket } from 'node:net';
 import path from 'node:path';
 import type { Logger } from '../lib/log.ts';
@@ -17,11 +16,10 @@ export async function makeShimLog(bundle: Bundle, run: RunProgram): Promise<void
   if (code !== 0) throw new Error(stderr.toString('utf8').trim());
 }
 
-/** Reads until the function returned is called. Opened for reading and writing, so that it never ends by itself. */
-export async function followShimLog(bundle: Bundle, log: Logger): Promise<() => void> {
-  const handle = await open(path.join(bundle.path, 'log'), constants.O_RDWR | constants.O_NONBLOCK);
-  // The socket owns a descriptor of its own: FileHandle would close the shared one when collected.
-  const socket = new Socket({ fd: handle.fd, readable: true, writable: false });
+/** Reads until the function returned is called. Opened for reading and writing, so that it neither blocks nor ends. */
+export function followShimLog(bundle: Bundle, log: Logger): () => void {
+  const fd = openSync(path.join(bundle.path, 'log'), constants.O_RDWR | constants.O_NONBLOCK);
+  const socket = new Socket({ fd, readable: true, writable: false });
   let rest = '';
   socket.setEncoding('utf8');
   socket.on('error', () => socket.destroy());

@@ -1,0 +1,183 @@
+// A task through the eyes of the daemon: a connection to its shim.
+//
+//   creating -> live -> deleted     its delete() succeeded
+//                    -> lost        the connection ended by itself
+//                    -> left        the daemon stops; the shim goes on
+import { packageDefinition } from '../../proto/load.ts';
+import type { TaskService } from '../../proto/gen/containerd.task.v2.ts';
+import type { Input } from '../../proto/rpc.ts';
+import { failureOf } from '../lib/codes.ts';
+import { Failure, unavailable } from '../lib/errors.ts';
+import type { CallOptions, Exit, Passed, Task } from './api.ts';
+import type { Bundle } from './bundle.ts';
+import type { Shim } from './resolve.ts';
+import { ConnectionClosed, TtrpcStatus, type TtrpcClient } from './ttrpc/client.ts';
+import { NAMESPACE_KEY } from './ttrpc/messages.ts';
+
+/** The messages of version 3 are those of version 2; only the package is another. */
+const SERVICE = packageDefinition('containerd')['containerd.task.v2.Task'] as unknown as Record<keyof TaskService, Method>;
+
+interface Method {
+  requestSerialize(request: object): Buffer;
+  responseDeserialize(bytes: Buffer): object;
+}
+
+export type State = 'creating' | 'live' | 'deleted' | 'lost' | 'left';
+
+export class ShimTask implements Task {
+  readonly namespace: string;
+  readonly id: string;
+  readonly shim: Shim;
+  readonly folder: Bundle;
+  pid = 0;
+  state: State = 'creating';
+  /** Resolves when the task is no more, with how its first process ended. */
+  readonly ended: Promise<Exit>;
+  readonly #client: TtrpcClient;
+  readonly #waits = new Map<string, Promise<Exit>>();
+  /** Version of the task API; settled once the shim has answered a call. */
+  #version: number;
+  #settled = false;
+  #end!: { resolve(exit: Exit): void; reject(error: unknown): void };
+
+  constructor(bundle: Bundle, shim: Shim, client: TtrpcClient, version: number) {
+    this.folder = bundle;
+    this.namespace = bundle.namespace;
+    this.id = bundle.id;
+    this.shim = shim;
+    this.#client = client;
+    this.#version = version;
+    this.ended = new Promise((resolve, reject) => (this.#end = { resolve, reject }));
+    // Not every task that ends is waited for.
+    this.ended.catch(() => undefined);
+  }
+
+  get bundle(): string {
+    return this.folder.path;
+  }
+
+  get binary(): string {
+    return this.shim.path;
+  }
+
+  async call<M extends Passed>(
+    method: M,
+    request: Omit<Input<TaskService[M]['request']>, 'id'>,
+    options?: CallOptions,
+  ): Promise<TaskService[M]['response']> {
+    try {
+      return await this.invoke(method, request, options);
+    } catch (error) {
+      if (error instanceof ConnectionClosed) throw this.gone(error);
+      throw error;
+    }
+  }
+
+  /** A call to the shim; ConnectionClosed when the shim is lost. */
+  async invoke<M extends keyof TaskService>(
+    method: M,
+    request: Omit<Input<TaskService[M]['request']>, 'id'>,
+    options: CallOptions = {},
+  ): Promise<TaskService[M]['response']> {
+    const { requestSerialize, responseDeserialize } = SERVICE[method];
+    const payload = requestSerialize({ ...request, id: this.id });
+    let response: Buffer;
+    try {
+      response = await this.#send(method, payload, options);
+    } catch (error) {
+      throw error instanceof TtrpcStatus ? failureOf(error.code, error.message) : error;
+    }
+    return responseDeserialize(response) as TaskService[M]['response'];
+  }
+
+  async #send(method: string, payload: Buffer, options: CallOptions): Promise<Buffer> {
+    const send = (): Promise<Buffer> =>
+      this.#client.call({
+        service: `containerd.task.v${this.#version}.Task`,
+        method,
+        payload,
+        metadata: [{ key: NAMESPACE_KEY, value: this.namespace }],
+        ...options,
+      });
+    try {
+      const response = await send();
+      this.#settled = true;
+      return response;
+    } catch (error) {
+      const unimplemented = error instanceof TtrpcStatus && error.code === 12;
+      if (!unimplemented || this.#settled || this.#version < 3) throw error;
+      // Shims that answer for version 3 but only speak 2 exist: those of pods that outlived an upgrade.
+      this.#version = 2;
+      return send();
+    }
+  }
+
+  wait(execId: string, signal: AbortSignal): Promise<Exit> {
+    let shared = this.#waits.get(execId);
+    if (shared === undefined) {
+      shared = this.#waitShared(execId).finally(() => this.#waits.delete(execId));
+      shared.catch(() => undefined);
+      this.#waits.set(execId, shared);
+    }
+    return abortable(shared, signal);
+  }
+
+  async #waitShared(execId: string): Promise<Exit> {
+    try {
+      const { exit_status, exited_at } = await this.invoke('Wait', { exec_id: execId });
+      return { pid: execId === '' ? this.pid : 0, status: exit_status, exitedAt: exited_at };
+    } catch (error) {
+      if (!(error instanceof ConnectionClosed)) throw error;
+      // Its execs end with the container.
+      return this.ended;
+    }
+  }
+
+  async deleteExec(execId: string): Promise<Exit> {
+    try {
+      const { pid, exit_status, exited_at } = await this.invoke('Delete', { exec_id: execId });
+      return { pid, status: exit_status, exitedAt: exited_at };
+    } catch (error) {
+      if (error instanceof ConnectionClosed) throw this.gone(error);
+      throw error;
+    }
+  }
+
+  onClose(listener: () => void): void {
+    this.#client.onClose(listener);
+  }
+
+  get connected(): boolean {
+    return !this.#client.closed;
+  }
+
+  /** The end of the object: `exit` goes to those who still wait. */
+  finish(state: 'deleted' | 'lost', exit: Exit): void {
+    this.state = state;
+    this.#end.resolve(exit);
+    this.#client.close();
+  }
+
+  /** Lets go of the shim, which goes on. */
+  leave(): void {
+    this.state = 'left';
+    this.#end.reject(unavailable('the daemon is stopping'));
+    this.#client.close();
+  }
+
+  gone(cause: unknown): Failure {
+    return new Failure('not found', `task ${this.id} not found: its shim is gone: not found`, { cause });
+  }
+}
+
+function abortable<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
+  return new Promise((resolve, reject) => {
+    if (signal.aborted) {
+      reject(signal.reason);
+      return;
+    }
+    const onAbort = (): void => reject(signal.reason);
+    signal.addEventListener('abort', onAbort, { once: true });
+    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', onAbort));
+  });
+}
