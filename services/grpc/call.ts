@@ -14,4 +14,6 @@ export interface Call {
   readonly rawNamespace: string | undefined;
   /** The lease header, undefined when absent or empty. Existence is checked by whoever uses it. */
   readonly lease: string | undefined;
+  /** Sends the response's headers now instead of with the first message: tells the client that the call is in effect. */
+  sendHeaders(): void;
 }

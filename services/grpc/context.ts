@@ -1,5 +1,5 @@
 // Builds a handler's Call from a grpc-js call: headers, and cancellation as an AbortSignal.
-import type { Metadata } from '@grpc/grpc-js';
+import { Metadata } from '@grpc/grpc-js';
 import { failedPrecondition } from '../lib/errors.ts';
 import { validateIdentifier } from '../lib/identifiers.ts';
 import type { Call } from './call.ts';
@@ -12,6 +12,7 @@ export interface ServerCall {
   readonly metadata: Metadata;
   readonly cancelled: boolean;
   on(event: 'cancelled', listener: () => void): unknown;
+  sendMetadata(metadata: Metadata): void;
 }
 
 function header(metadata: Metadata, name: string): string | undefined {
@@ -45,6 +46,9 @@ export function createCall(method: string, call: ServerCall): Call {
     },
     get lease() {
       return header(call.metadata, LEASE_HEADER);
+    },
+    sendHeaders() {
+      call.sendMetadata(new Metadata());
     },
   };
 }

@@ -50,8 +50,23 @@ export function createActions(deps: ActionsDeps): Actions {
   const inherited = { ...process.env, ...deps.env };
   const takesBootstrap = new Map<string, Promise<boolean>>();
 
-  const run = (shim: Shim, bundle: Bundle, action: 'start' | 'delete', input: Uint8Array | undefined, timeoutMs: number): Promise<Outcome> => {
-    const flags = ['-namespace', bundle.namespace, '-address', deps.grpcAddress, '-publish-binary', deps.self, '-id', bundle.id];
+  const run = (
+    shim: Shim,
+    bundle: Bundle,
+    action: 'start' | 'delete',
+    input: Uint8Array | undefined,
+    timeoutMs: number,
+  ): Promise<Outcome> => {
+    const flags = [
+      '-namespace',
+      bundle.namespace,
+      '-address',
+      deps.grpcAddress,
+      '-publish-binary',
+      deps.self,
+      '-id',
+      bundle.id,
+    ];
     if (action === 'delete') flags.push('-bundle', bundle.path);
     if (deps.debug) flags.push('-debug');
     return deps.run({
@@ -118,7 +133,13 @@ export function createActions(deps: ActionsDeps): Actions {
 
     async info(shim, options) {
       const input = options === null ? new Uint8Array() : anys.encode(options);
-      const outcome = await deps.run({ file: shim.path, args: ['-info'], env: inherited, input, timeoutMs: INFO_TIMEOUT });
+      const outcome = await deps.run({
+        file: shim.path,
+        args: ['-info'],
+        env: inherited,
+        input,
+        timeoutMs: INFO_TIMEOUT,
+      });
       if (outcome.code !== 0) throw failed(shim, outcome);
       return runtimeInfos.decode(outcome.stdout);
     },
@@ -138,4 +159,3 @@ function failed(shim: Shim, { code, signal, stdout, stderr }: Outcome): Failure 
   const said = Buffer.concat([stderr, stdout]).toString('utf8').trim();
   return new Failure('unknown', `${said === '' ? path.basename(shim.path) : said}: ${end}`);
 }
-

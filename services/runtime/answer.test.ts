@@ -32,8 +32,14 @@ describe('the answer of a shim', () => {
   });
 
   it('is refused when the version is not known, or there is no address', () => {
-    assert.throws(() => parseAnswer(results.encode({ version: 4, address: 'unix:///a', protocol: 'ttrpc' })), (error) => kindOf(error) === 'not implemented');
-    assert.throws(() => parseAnswer(Buffer.alloc(0)), (error) => kindOf(error) === 'internal');
+    assert.throws(
+      () => parseAnswer(results.encode({ version: 4, address: 'unix:///a', protocol: 'ttrpc' })),
+      (error) => kindOf(error) === 'not implemented',
+    );
+    assert.throws(
+      () => parseAnswer(Buffer.alloc(0)),
+      (error) => kindOf(error) === 'internal',
+    );
   });
 
   it('names a socket', () => {
@@ -41,7 +47,13 @@ describe('the answer of a shim', () => {
     assert.equal(path('unix:///run/s'), '/run/s');
     assert.equal(path('unix:/run/s'), '/run/s');
     assert.equal(path('/containerd-shim/x.sock'), '\0/containerd-shim/x.sock');
-    assert.throws(() => path('vsock://3:1024'), (error) => kindOf(error) === 'not implemented');
-    assert.throws(() => path('unix:///a', 'grpc'), (error) => kindOf(error) === 'not implemented');
+    assert.throws(
+      () => path('vsock://3:1024'),
+      (error) => kindOf(error) === 'not implemented',
+    );
+    assert.throws(
+      () => path('unix:///a', 'grpc'),
+      (error) => kindOf(error) === 'not implemented',
+    );
   });
 });

@@ -55,7 +55,11 @@ function pick({ version, address, protocol }: Endpoint): Endpoint {
 function isEndpoint(value: unknown): value is Endpoint {
   if (typeof value !== 'object' || value === null) return false;
   const { version, address, protocol } = value as Record<string, unknown>;
-  return typeof version === 'number' && typeof address === 'string' && (typeof protocol === 'string' || protocol === undefined);
+  return (
+    typeof version === 'number' &&
+    typeof address === 'string' &&
+    (typeof protocol === 'string' || protocol === undefined)
+  );
 }
 
 /** The path to connect to. Throws `not implemented` for what is not ttrpc over a unix socket. */
@@ -63,7 +67,10 @@ export function socketPath(endpoint: Endpoint): string {
   const { address, protocol } = endpoint;
   const url = /^([a-z][a-z0-9+.-]*):(.*)$/.exec(address);
   if (protocol.toLowerCase() !== 'ttrpc' || (url !== null && url[1] !== 'unix')) {
-    throw new Failure('not implemented', `shim at "${protocol}+${address}": only ttrpc over unix sockets is spoken here: not implemented`);
+    throw new Failure(
+      'not implemented',
+      `shim at "${protocol}+${address}": only ttrpc over unix sockets is spoken here: not implemented`,
+    );
   }
   if (url === null) return `\0${address}`;
   return (url[2] ?? '').replace(/^\/\/(?=\/)/, '');

@@ -101,3 +101,6 @@ export interface RuntimeLifecycle extends Runtime {
   /** Leaves the shims running and closes the connections to them. */
   close(): Promise<void>;
 }
+
+/** A method that the daemon serves over ttrpc: takes the request's payload and returns the response's. */
+export type TtrpcMethod = (payload: Buffer, metadata: ReadonlyMap<string, string>) => Promise<Uint8Array> | Uint8Array;

@@ -14,7 +14,10 @@ describe('bundles', () => {
   beforeEach(() => {
     folder = mkdtempSync(path.join(tmpdir(), 'bundles-'));
     unmounted = [];
-    bundles = createBundles({ folder: path.join(folder, 'tasks'), unmount: async (target) => void unmounted.push(target) });
+    bundles = createBundles({
+      folder: path.join(folder, 'tasks'),
+      unmount: async (target) => void unmounted.push(target),
+    });
   });
   afterEach(() => rmSync(folder, { recursive: true }));
 
@@ -34,9 +37,15 @@ describe('bundles', () => {
 
   it('are not made twice, nor half', () => {
     bundles.create('ns', 'a', undefined);
-    assert.throws(() => bundles.create('ns', 'a', undefined), (error) => kindOf(error) === 'already exists');
+    assert.throws(
+      () => bundles.create('ns', 'a', undefined),
+      (error) => kindOf(error) === 'already exists',
+    );
     assert.throws(() => bundles.create('ns', 'b', Buffer.from('{"gidMappings": no JSON')));
-    assert.deepEqual(bundles.list().map(({ id }) => id), ['a']);
+    assert.deepEqual(
+      bundles.list().map(({ id }) => id),
+      ['a'],
+    );
   });
 
   it('remember their shim', () => {

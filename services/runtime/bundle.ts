@@ -11,7 +11,18 @@
 // A bundle whose name begins with a dot is being removed. Files are written without sync, and with
 // synchronous calls: the folder is in memory (/run), where a call takes less than its hand-over to
 // another thread, and nothing in it outlives a reboot.
-import { chmodSync, chownSync, mkdirSync, readFileSync, readdirSync, renameSync, rmdirSync, rmSync, unlinkSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  chownSync,
+  mkdirSync,
+  readFileSync,
+  readdirSync,
+  renameSync,
+  rmdirSync,
+  rmSync,
+  unlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import path from 'node:path';
 import { alreadyExists, errnoCode, Failure } from '../lib/errors.ts';
 import { fromText, type Endpoint } from './answer.ts';
@@ -26,7 +37,7 @@ export interface BundlesDeps {
   /** `<state>/tasks`. */
   readonly folder: string;
   /** Unmounts everything at and below a path, lazily where it is busy. */
-  unmount(path: string): Promise<void>;
+  readonly unmount: (path: string) => Promise<void>;
 }
 
 export interface Bundles {
@@ -67,7 +78,8 @@ export function createBundles({ folder, unmount }: BundlesDeps): Bundles {
       if (!removeEmpty(rootfs)) {
         await unmount(rootfs);
         // Never deeper than this: what is still in there may be somebody's data.
-        if (!removeEmpty(rootfs)) throw new Failure('internal', `bundle "${bundle.path}": its rootfs is still mounted or not empty: internal`);
+        if (!removeEmpty(rootfs))
+          throw new Failure('internal', `bundle "${bundle.path}": its rootfs is still mounted or not empty: internal`);
       }
       const hidden = path.join(path.dirname(bundle.path), `.${bundle.id}`);
       try {

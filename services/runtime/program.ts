@@ -47,7 +47,11 @@ export const runProgram: RunProgram = (program) =>
     const stderr = keep(child.stderr);
     child.on('error', (error) => {
       clearTimeout(deadline);
-      reject(new Failure('failed precondition', `run "${program.file}": ${error.message}: failed precondition`, { cause: error }));
+      reject(
+        new Failure('failed precondition', `run "${program.file}": ${error.message}: failed precondition`, {
+          cause: error,
+        }),
+      );
     });
     child.on('exit', () => {
       clearTimeout(deadline);
@@ -59,7 +63,12 @@ export const runProgram: RunProgram = (program) =>
     child.on('close', (code, signal) => {
       clearTimeout(grace);
       if (timedOut) {
-        reject(new Failure('deadline exceeded', `"${program.file}" did not end within ${program.timeoutMs} ms and was killed: deadline exceeded`));
+        reject(
+          new Failure(
+            'deadline exceeded',
+            `"${program.file}" did not end within ${program.timeoutMs} ms and was killed: deadline exceeded`,
+          ),
+        );
       } else {
         resolve({ code: code ?? undefined, signal: signal ?? undefined, stdout: stdout(), stderr: stderr() });
       }

@@ -40,7 +40,10 @@ export function createResolver(options: ResolveOptions): Resolver {
       found.set(program, candidate);
       return candidate;
     }
-    throw new Failure('failed precondition', `runtime "${runtime}" binary not installed "${program}" (searched ${options.folders.join(':')}): failed precondition`);
+    throw new Failure(
+      'failed precondition',
+      `runtime "${runtime}" binary not installed "${program}" (searched ${options.folders.join(':')}): failed precondition`,
+    );
   };
 
   const shim = (file: string): Shim => ({ path: file, own: isOwn(file) });

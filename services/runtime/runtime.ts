@@ -103,7 +103,11 @@ export function createRuntime(deps: RuntimeDeps): RuntimeLifecycle {
     });
     try {
       const { rootfs, stdin, stdout, stderr, terminal, checkpoint, options } = request;
-      const { pid } = await task.invoke('Create', { bundle: bundle.path, rootfs, stdin, stdout, stderr, terminal, checkpoint, options }, { signal });
+      const { pid } = await task.invoke(
+        'Create',
+        { bundle: bundle.path, rootfs, stdin, stdout, stderr, terminal, checkpoint, options },
+        { signal },
+      );
       task.pid = pid;
       return task;
     } catch (error) {
@@ -117,7 +121,9 @@ export function createRuntime(deps: RuntimeDeps): RuntimeLifecycle {
     const timeoutMs = timeouts.cleanup;
     try {
       if (task === undefined) {
-        await actions.delete(shim, bundle).catch((error: unknown) => log.debug('clean-up after failed start', { ...about(bundle), error }));
+        await actions
+          .delete(shim, bundle)
+          .catch((error: unknown) => log.debug('clean-up after failed start', { ...about(bundle), error }));
       } else {
         await end(task, timeoutMs).catch(async (error: unknown) => {
           log.debug('shim of failed creation did not end by itself', { ...about(bundle), error });
@@ -233,7 +239,11 @@ export function createRuntime(deps: RuntimeDeps): RuntimeLifecycle {
       case 'dead': {
         const shim = { path: finding.binary, own: isOwn(finding.binary) };
         const exit = await cleanUp(bundle, shim, 0);
-        log.warn('cleaned up after task whose shim is dead', { ...about(bundle), status: exit.status, reason: finding.reason });
+        log.warn('cleaned up after task whose shim is dead', {
+          ...about(bundle),
+          status: exit.status,
+          reason: finding.reason,
+        });
         if (finding.created) report(bundle, exit);
       }
     }
@@ -300,9 +310,15 @@ export function createRuntime(deps: RuntimeDeps): RuntimeLifecycle {
         timeoutMs: timeouts.load,
       };
       const all = bundles.list();
-      await eachOf(all, RECOVERY_WIDTH, async (bundle) => void found.push([bundle, await inspectBundle(bundle, inspect)]));
+      await eachOf(
+        all,
+        RECOVERY_WIDTH,
+        async (bundle) => void found.push([bundle, await inspectBundle(bundle, inspect)]),
+      );
       await eachOf(found, CLEANUP_WIDTH, ([bundle, finding]) =>
-        settle(bundle, finding).catch((error: unknown) => log.error('failed to recover task', { ...about(bundle), error })),
+        settle(bundle, finding).catch((error: unknown) =>
+          log.error('failed to recover task', { ...about(bundle), error }),
+        ),
       );
     },
 
@@ -330,6 +346,7 @@ async function freshBundle(bundles: Bundles, { namespace, id, spec }: NewTask): 
 }
 
 function wrap(context: string, error: unknown): unknown {
-  if (error instanceof ConnectionClosed) return new Failure('unavailable', `${context}: the shim ended: unavailable`, { cause: error });
+  if (error instanceof ConnectionClosed)
+    return new Failure('unavailable', `${context}: the shim ended: unavailable`, { cause: error });
   return error instanceof Failure ? error.in(context) : error;
 }

@@ -15,11 +15,14 @@ import { ConnectionClosed, TtrpcStatus, type TtrpcClient } from './ttrpc/client.
 import { NAMESPACE_KEY } from './ttrpc/messages.ts';
 
 /** The messages of version 3 are those of version 2; only the package is another. */
-const SERVICE = packageDefinition('containerd')['containerd.task.v2.Task'] as unknown as Record<keyof TaskService, Method>;
+const SERVICE = packageDefinition('containerd')['containerd.task.v2.Task'] as unknown as Record<
+  keyof TaskService,
+  Method
+>;
 
-interface Method {
-  requestSerialize(request: object): Buffer;
-  responseDeserialize(bytes: Buffer): object;
+interface Method<Response> {
+  readonly requestSerialize: (request: object) => Buffer;
+  readonly responseDeserialize: (bytes: Buffer) => Response;
 }
 
 export type State = 'creating' | 'live' | 'deleted' | 'lost' | 'left';
@@ -87,7 +90,7 @@ export class ShimTask implements Task {
     } catch (error) {
       throw error instanceof TtrpcStatus ? failureOf(error.code, error.message) : error;
     }
-    return responseDeserialize(response) as TaskService[M]['response'];
+    return responseDeserialize(response);
   }
 
   async #send(method: string, payload: Buffer, options: CallOptions): Promise<Buffer> {

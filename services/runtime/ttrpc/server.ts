@@ -3,11 +3,9 @@
 import { createServer as createSocketServer, type Server, type Socket } from 'node:net';
 import { codeOf } from '../../lib/codes.ts';
 import { Failure } from '../../lib/errors.ts';
+import type { TtrpcMethod } from '../api.ts';
 import { createFrameReader, encodeFrame, FrameType, MAX_PAYLOAD, type Frame } from './frame.ts';
 import { requests, responses } from './messages.ts';
-
-/** Takes the request's payload and returns the response's. */
-export type TtrpcMethod = (payload: Buffer, metadata: ReadonlyMap<string, string>) => Promise<Uint8Array> | Uint8Array;
 
 export interface TtrpcServerDeps {
   /** By `service/method`, for example `containerd.services.events.ttrpc.v1.Events/Forward`. */

@@ -5,10 +5,11 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, it } from 'mocha';
 import { Failure, kindOf } from '../../lib/errors.ts';
+import type { TtrpcMethod } from '../api.ts';
 import { connectTtrpc, ConnectionClosed, TtrpcStatus, type TtrpcClient } from './client.ts';
 import { encodeFrame, FrameType } from './frame.ts';
 import { requests } from './messages.ts';
-import { createTtrpcServer, type TtrpcMethod, type TtrpcServer } from './server.ts';
+import { createTtrpcServer, type TtrpcServer } from './server.ts';
 
 const SERVICE = 'test.v1.Test';
 
