@@ -1,6 +1,6 @@
 // The exchange: every envelope goes to every subscriber whose filter lets it pass. Publishing never
 // waits; what a subscriber has not taken yet is kept for it up to a bound, and then it is ended.
-import { codec } from '../../proto/load.ts';
+import { codec } from '../../proto/messages.ts';
 import { Failure, invalidArgument } from '../lib/errors.ts';
 import { parseFilters, type Filter } from '../lib/filters.ts';
 import { validateIdentifier } from '../lib/identifiers.ts';

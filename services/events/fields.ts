@@ -1,6 +1,6 @@
 // The fields of an envelope, as filters name them: `namespace`, `topic`, `event.<field path>`, where
 // the path goes through the payload, decoded by its type URL.
-import { findCodec } from '../../proto/load.ts';
+import { findCodec } from '../../proto/messages.ts';
 import type { Adaptor } from '../lib/filters.ts';
 import type { Envelope } from './api.ts';
 

@@ -1,5 +1,5 @@
 // Events over gRPC, and for shims over ttrpc.
-import { codec } from '../../proto/load.ts';
+import { codec } from '../../proto/messages.ts';
 import { EventsName as TtrpcName, type ForwardRequest } from '../../proto/gen/containerd.services.events.ttrpc.v1.ts';
 import { EventsName, type EventsService } from '../../proto/gen/containerd.services.events.v1.ts';
 import { registration, type Registration } from '../grpc/handlers.ts';

@@ -1,6 +1,6 @@
 // What a shim's program is run for: `start` a shim, `delete` what a lost one left, tell about itself.
 import path from 'node:path';
-import { codec } from '../../proto/load.ts';
+import { codec } from '../../proto/messages.ts';
 import type { BootstrapParams } from '../../proto/gen/containerd.runtime.bootstrap.v1.ts';
 import type { DeleteResponse } from '../../proto/gen/containerd.task.v2.ts';
 import type { RuntimeInfo } from '../../proto/gen/containerd.types.ts';

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'mocha';
-import { codec } from '../../proto/load.ts';
+import { codec } from '../../proto/messages.ts';
 import { kindOf } from '../lib/errors.ts';
 import { parseAnswer, socketPath } from './answer.ts';
 

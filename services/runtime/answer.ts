@@ -1,5 +1,5 @@
 // The answer of a shim's `start`: where the shim listens, and which version of the task API it speaks.
-import { codec } from '../../proto/load.ts';
+import { codec } from '../../proto/messages.ts';
 import type { BootstrapResult } from '../../proto/gen/containerd.runtime.bootstrap.v1.ts';
 import { Failure } from '../lib/errors.ts';
 

@@ -3,7 +3,7 @@
 //   creating -> live -> deleted     its delete() succeeded
 //                    -> lost        the connection ended by itself
 //                    -> left        the daemon stops; the shim goes on
-import { packageDefinition } from '../../proto/load.ts';
+import { methodsOf, type MessageCodec } from '../../proto/messages.ts';
 import type { TaskService } from '../../proto/gen/containerd.task.v2.ts';
 import type { Input } from '../../proto/rpc.ts';
 import { failureOf } from '../lib/codes.ts';
@@ -15,14 +15,13 @@ import { ConnectionClosed, TtrpcStatus, type TtrpcClient } from './ttrpc/client.
 import { NAMESPACE_KEY } from './ttrpc/messages.ts';
 
 /** The messages of version 3 are those of version 2; only the package is another. */
-const SERVICE = packageDefinition('containerd')['containerd.task.v2.Task'] as unknown as Record<
-  keyof TaskService,
-  Method
->;
+const METHODS = Object.fromEntries(
+  methodsOf('containerd.task.v2.Task').map((method) => [method.name, method]),
+) as unknown as { readonly [Name in keyof TaskService]: Method<TaskService[Name]['response']> };
 
 interface Method<Response> {
-  readonly requestSerialize: (request: object) => Buffer;
-  readonly responseDeserialize: (bytes: Buffer) => Response;
+  readonly request: MessageCodec<object>;
+  readonly response: MessageCodec<Response>;
 }
 
 export type State = 'creating' | 'live' | 'deleted' | 'lost' | 'left';
@@ -82,15 +81,15 @@ export class ShimTask implements Task {
     request: Omit<Input<TaskService[M]['request']>, 'id'>,
     options: CallOptions = {},
   ): Promise<TaskService[M]['response']> {
-    const { requestSerialize, responseDeserialize } = SERVICE[method];
-    const payload = requestSerialize({ ...request, id: this.id });
+    const { request: requests, response: responses } = METHODS[method];
+    const payload = requests.encode({ ...request, id: this.id });
     let response: Buffer;
     try {
       response = await this.#send(method, payload, options);
     } catch (error) {
       throw error instanceof TtrpcStatus ? failureOf(error.code, error.message) : error;
     }
-    return responseDeserialize(response);
+    return responses.decode(response);
   }
 
   async #send(method: string, payload: Buffer, options: CallOptions): Promise<Buffer> {
