@@ -3,13 +3,8 @@ import type { Mount } from '../lib/mount.ts';
 
 export interface TemporaryMounts {
   /**
-   * Mounts `mounts` on a private directory, runs `work` with its path, and always unmounts and
-   * removes it again. With `readonly` nothing below can be written.
-   * A failure of `work` is not hidden by one of the clean-up.
+   * Mounts `mounts` on a private folder, runs `work` with its path, and always unmounts and removes it
+   * again. Without mounts it is an empty folder. A failure of `work` is not hidden by one of the clean-up.
    */
-  withMounted<T>(
-    mounts: readonly Mount[],
-    options: { readonly readonly: boolean },
-    work: (root: string) => Promise<T>,
-  ): Promise<T>;
+  withMounted<T>(mounts: readonly Mount[], work: (root: string) => Promise<T>): Promise<T>;
 }

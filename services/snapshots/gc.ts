@@ -40,14 +40,14 @@ export function snapshotsCollectable(all: readonly Collected[]): Collectable {
     },
     remove(transaction, namespace, node) {
       const found = find(node);
-      found?.one.snapshotter.discard(transaction, namespace, found.key);
+      if (found !== undefined) transaction.delete(found.one.table, namespace, found.key);
     },
     removed(namespace, node) {
       const found = find(node);
       found?.one.snapshotter.discarded(namespace, found.key);
     },
     async sweep() {
-      for (const { snapshotter } of all) await snapshotter.drained();
+      for (const { snapshotter } of all) await snapshotter.cleanup();
     },
   };
 }

@@ -1,9 +1,41 @@
-// The snapshotters that are loaded, by name.
+// The snapshotters of the daemon, by name.
 import { invalidArgument } from '../lib/errors.ts';
-import type { Snapshots, Snapshotter } from './api.ts';
+import type { Publisher } from '../events/api.ts';
+import type { LeaseHolder } from '../leases/api.ts';
+import type { Logger } from '../lib/log.ts';
+import type { Metadata } from '../metadata/api.ts';
+import type { GarbageCollector } from '../metadata/gc-api.ts';
+import type { Namespaces } from '../namespaces/api.ts';
+import type { Driver, Snapshots } from './api.ts';
+import { snapshotsCollectable, snapshotsOccupant } from './gc.ts';
+import { createSnapshotter } from './snapshotter.ts';
+import { snapshotTable } from './store.ts';
 
-export function createSnapshots(snapshotters: readonly Snapshotter[]): Snapshots {
-  const byName = new Map(snapshotters.map((snapshotter) => [snapshotter.name, snapshotter]));
+export interface SnapshotsDeps {
+  readonly metadata: Metadata;
+  readonly gc: Pick<GarbageCollector, 'register' | 'deleted'>;
+  readonly leases: LeaseHolder;
+  readonly namespaces: Pick<Namespaces, 'register'>;
+  readonly events: Publisher;
+  readonly log: Logger;
+}
+
+export interface DaemonSnapshots extends Snapshots {
+  /** After the metadata was opened and before any call: finds free ids, and removes leftovers in the background. */
+  recover(): Promise<void>;
+}
+
+/** To be called before the metadata is opened. */
+export function createSnapshots(deps: SnapshotsDeps, drivers: readonly Driver[]): DaemonSnapshots {
+  const all = drivers.map((driver) => {
+    const table = snapshotTable(deps.metadata, driver.name);
+    return { table, snapshotter: createSnapshotter({ ...deps, driver, table }) };
+  });
+  const byName = new Map(all.map(({ snapshotter }) => [snapshotter.name, snapshotter]));
+
+  deps.gc.register(snapshotsCollectable(all));
+  deps.namespaces.register(snapshotsOccupant(all));
+
   return {
     names: [...byName.keys()],
     get(name) {
@@ -11,6 +43,9 @@ export function createSnapshots(snapshotters: readonly Snapshotter[]): Snapshots
       const found = byName.get(name);
       if (found === undefined) throw invalidArgument(`snapshotter not loaded: ${name}`);
       return found;
+    },
+    async recover() {
+      for (const snapshotter of byName.values()) await snapshotter.recover();
     },
   };
 }

@@ -1,56 +1,178 @@
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import assert from 'node:assert/strict';
+import { mkdir, readdir } from 'node:fs/promises';
 import path from 'node:path';
-import { notFound } from '../lib/errors.ts';
+import { createLeases } from '../leases/store.ts';
+import { kindOf } from '../lib/errors.ts';
+import { NO_LABELS } from '../lib/labels.ts';
 import { createLogger } from '../lib/log.ts';
+import { temporaryFolder } from '../lib/testing/folder.ts';
+import { createGarbageCollector } from '../metadata/gc.ts';
 import { MetadataStore } from '../metadata/store.ts';
+import { createNamespaces } from '../namespaces/store.ts';
 import type { Driver } from './api.ts';
 import { createNativeDriver } from './drivers/native.ts';
 import { createOverlayDriver } from './drivers/overlayfs.ts';
 import { plainFiles } from './testing/plain-files.ts';
-import { createSnapshotter } from './snapshotter.ts';
-import { snapshotTable } from './store.ts';
+import { createSnapshots } from './snapshots.ts';
 import { snapshotterSuite, type Opened } from './testing/suite.ts';
 
-async function open(makeDriver: (root: string) => Promise<Driver>): Promise<Opened> {
-  const root = await mkdtemp(path.join(tmpdir(), 'snapshotter-'));
-  const driver = await makeDriver(path.join(root, 'driver'));
-  const metadata = new MetadataStore(path.join(root, 'metadata'));
-  const table = snapshotTable(metadata, driver.name);
-  await metadata.open();
-  const leases = {
-    hold: (_: unknown, scope: { lease: string | undefined }) => {
-      if (scope.lease === undefined) return false;
-      throw notFound(`lease ${scope.lease}`);
-    },
-    release: () => undefined,
-  };
-  const events = { publish: () => undefined };
+const GC_OPTIONS = {
+  pauseThreshold: 0,
+  deletionThreshold: 0,
+  mutationThreshold: 0,
+  scheduleDelay: 0,
+  startupDelay: 3_600_000,
+};
+
+const overlay = (root: string): Promise<Driver> =>
+  createOverlayDriver(root, plainFiles, { mountOptions: [], upperdirLabel: false });
+const native = (root: string): Promise<Driver> => createNativeDriver(root, plainFiles);
+
+/** The daemon's snapshots on a folder, as compose.ts makes them. */
+async function start(root: string, makeDriver: (root: string) => Promise<Driver>) {
   const log = createLogger({ level: 'error', format: 'text', stream: process.stderr });
-  const subject = createSnapshotter({
-    driver,
-    table,
-    metadata,
-    leases,
-    events,
-    collector: { deleted: () => undefined },
-    log,
-  });
-  await subject.recover();
+  const published: string[] = [];
+  const events = {
+    publish: (namespace: string, topic: string, _name: string, message: object) =>
+      void published.push(`${namespace} ${topic} ${JSON.stringify(message)}`),
+  };
+  const metadata = new MetadataStore(path.join(root, 'metadata'));
+  const gc = createGarbageCollector({ metadata, log, options: GC_OPTIONS });
+  const namespaces = createNamespaces({ metadata, events });
+  const leases = createLeases({ metadata, gc, namespaces });
+  const driver = await makeDriver(path.join(root, 'driver'));
+  const snapshots = createSnapshots({ metadata, gc, leases, namespaces, events, log }, [driver]);
+  await metadata.open();
+  await snapshots.recover();
+  gc.start();
+  const subject = snapshots.get(driver.name);
   return {
     subject,
-    makeLease: () => Promise.resolve(undefined),
-    async close() {
+    snapshots,
+    leases,
+    gc,
+    namespaces,
+    published,
+    trees: async () => (await readdir(path.join(root, 'driver/snapshots'))).sort(),
+    stop: async () => {
+      await gc.stop();
       await subject.cleanup();
       await metadata.close();
-      await rm(root, { recursive: true });
     },
   };
 }
 
-snapshotterSuite('overlayfs', { rebase: true, cleanup: true, classified: true }, () =>
-  open((root) => createOverlayDriver(root, plainFiles, { mountOptions: [], upperdirLabel: false })),
-);
-snapshotterSuite('native', { rebase: false, cleanup: true, classified: true }, () =>
-  open((root) => createNativeDriver(root, plainFiles)),
-);
+async function open(makeDriver: (root: string) => Promise<Driver>): Promise<Opened> {
+  const folder = await temporaryFolder();
+  const { subject, leases, stop } = await start(folder.path, makeDriver);
+  return {
+    subject,
+    makeLease: async (namespace) => (await leases.create(namespace, undefined, NO_LABELS)).id,
+    async close() {
+      await stop();
+      await folder[Symbol.asyncDispose]();
+    },
+  };
+}
+
+snapshotterSuite('overlayfs', { rebase: true, cleanup: true, classified: true }, () => open(overlay));
+snapshotterSuite('native', { rebase: false, cleanup: true, classified: true }, () => open(native));
+
+describe('snapshots', () => {
+  const scope = { namespace: 'test', lease: undefined };
+
+  it('refuses snapshotters that are not loaded', async () => {
+    await using folder = await temporaryFolder();
+    const { snapshots, stop } = await start(folder.path, overlay);
+    const refused = (text: string) => (error: Error) => kindOf(error) === 'invalid argument' && error.message === text;
+    assert.throws(() => snapshots.get('zfs'), refused('snapshotter not loaded: zfs: invalid argument'));
+    assert.throws(() => snapshots.get(''), refused('snapshotter argument missing: invalid argument'));
+    await stop();
+  });
+
+  it('tells of what it did', async () => {
+    await using folder = await temporaryFolder();
+    const { subject, published, stop } = await start(folder.path, overlay);
+    await subject.prepare(scope, 'key', '', NO_LABELS);
+    await subject.commit(scope, 'name', 'key', '', NO_LABELS);
+    await subject.view(scope, 'view', 'name', NO_LABELS);
+    await subject.remove(scope, 'view');
+    assert.deepEqual(
+      published.filter((line) => line.includes('/snapshot/')),
+      [
+        'test /snapshot/prepare {"key":"key","parent":"","snapshotter":"overlayfs"}',
+        'test /snapshot/commit {"key":"key","name":"name","snapshotter":"overlayfs"}',
+        'test /snapshot/remove {"key":"view","snapshotter":"overlayfs"}',
+      ],
+    );
+    await stop();
+  });
+
+  it('goes on after a restart, and removes what a crash left', async () => {
+    await using folder = await temporaryFolder();
+    const first = await start(folder.path, overlay);
+    await first.subject.prepare(scope, 'key', '', NO_LABELS);
+    await first.subject.commit(scope, 'name', 'key', '', NO_LABELS);
+    await first.subject.prepare(scope, 'child', 'name', NO_LABELS);
+    const known = await first.trees();
+    await first.stop();
+    await mkdir(path.join(folder.path, 'driver/snapshots/41/fs/half/made'), { recursive: true });
+
+    const second = await start(folder.path, overlay);
+    await second.subject.cleanup();
+    assert.deepEqual(await second.trees(), known);
+    assert.equal(second.subject.stat('test', 'child').parent, 'name');
+    await assert.rejects(second.subject.remove(scope, 'name'), /with child/);
+    await second.subject.prepare(scope, 'next', 'name', NO_LABELS);
+    assert.deepEqual(await second.trees(), [...known, '42'], 'ids of leftovers are not used again');
+    await second.stop();
+  });
+
+  it('is collected when nothing holds it, children with their parents', async () => {
+    await using folder = await temporaryFolder();
+    const { subject, leases, gc, trees, published, stop } = await start(folder.path, overlay);
+    const lease = await leases.create('test', undefined, NO_LABELS);
+    const held = { namespace: 'test', lease: lease.id };
+    for (const [name, parent, by] of [
+      ['base', '', scope],
+      ['middle', 'base', scope],
+      ['top', 'middle', held],
+      ['unused', 'base', scope],
+      ['alone', '', scope],
+    ] as const) {
+      await subject.prepare(by, `${name}-key`, parent, NO_LABELS);
+      await subject.commit(by, name, `${name}-key`, '', NO_LABELS);
+    }
+    await subject.prepare(scope, 'root', '', new Map([['containerd.io/gc.root', new Date().toISOString()]]));
+    await gc.collect();
+    const names = (): string[] => subject.list('test', []).map((info) => info.name);
+    assert.deepEqual(names(), ['base', 'middle', 'root', 'top']);
+    assert.equal((await trees()).length, 4);
+    assert(published.some((line) => line.includes('/snapshot/remove {"key":"unused"')));
+
+    await leases.delete('test', lease.id, true, new AbortController().signal);
+    assert.deepEqual(names(), ['root']);
+    assert.equal((await trees()).length, 1);
+    await stop();
+  });
+
+  it('keeps a namespace from being deleted', async () => {
+    await using folder = await temporaryFolder();
+    const { subject, namespaces, stop } = await start(folder.path, overlay);
+    await subject.prepare(scope, 'key', '', NO_LABELS);
+    await assert.rejects(namespaces.delete('test'), /snapshots on "overlayfs" snapshotter/);
+    await stop();
+  });
+
+  it('leaves nothing of a snapshot that could not be made', async () => {
+    await using folder = await temporaryFolder();
+    const { subject, trees, stop } = await start(folder.path, overlay);
+    for (const mapping of ['nonsense', '5:100000:10', '0:1:99999999999']) {
+      const labels = new Map([['containerd.io/snapshot/uidmapping', mapping]]);
+      await assert.rejects(subject.prepare(scope, 'key', '', labels), (error) => kindOf(error) === 'invalid argument');
+    }
+    await subject.cleanup();
+    assert.deepEqual(await trees(), []);
+    await stop();
+  });
+});

@@ -38,7 +38,7 @@ export interface SnapshotterDeps {
   readonly metadata: Metadata;
   readonly leases: LeaseHolder;
   readonly events: Publisher;
-  readonly collector: Pick<GarbageCollector, 'deleted'>;
+  readonly gc: Pick<GarbageCollector, 'deleted'>;
   readonly log: Logger;
 }
 
@@ -46,21 +46,15 @@ export interface SnapshotterDeps {
 export interface LocalSnapshotter extends Snapshotter {
   /** After the metadata was opened and before any call: finds free ids, and removes leftovers in the background. */
   recover(): Promise<void>;
-  /** Garbage collection's part: removes a record whose children go too. */
-  discard(transaction: Transaction, namespace: string, key: string): void;
-  /** Called when that is durable. */
+  /** Tells of a record that garbage collection removed; its files are left to cleanup(). */
   discarded(namespace: string, key: string): void;
-  /** Resolves when the files of what was removed are gone. */
-  drained(): Promise<void>;
 }
 
 export function createSnapshotter(deps: SnapshotterDeps): LocalSnapshotter {
-  const { driver, table, metadata, leases, events, collector, log } = deps;
+  const { driver, table, metadata, leases, events, gc, log } = deps;
   const reaper = createReaper(driver, log);
   /** Trees without a record that are no garbage: they are being made. */
   const unborn = new Set<string>();
-  /** Trees of records that garbage collection removed in a transaction that is not durable yet. */
-  const discardedIds = new Map<string, string>();
   let nextId = 1;
 
   const resource = (key: string): Resource => ({ type: resourceType(driver.name), id: key });
@@ -132,6 +126,13 @@ export function createSnapshotter(deps: SnapshotterDeps): LocalSnapshotter {
     insert(transaction, table, namespace, name, record, parent?.id);
     leases.release(transaction, scope, resource(key));
     leases.hold(transaction, scope, resource(name));
+  }
+
+  function removed(namespace: string, key: string): void {
+    events.publish(namespace, '/snapshot/remove', 'containerd.events.SnapshotRemove', {
+      key,
+      snapshotter: driver.name,
+    });
   }
 
   function garbage(id: string): boolean {
@@ -214,11 +215,8 @@ export function createSnapshotter(deps: SnapshotterDeps): LocalSnapshotter {
         return erased;
       });
       reaper.add(record.id);
-      collector.deleted(SNAPSHOTS);
-      events.publish(scope.namespace, '/snapshot/remove', 'containerd.events.SnapshotRemove', {
-        key,
-        snapshotter: driver.name,
-      });
+      gc.deleted(SNAPSHOTS);
+      removed(scope.namespace, key);
     },
 
     stat(namespace, key) {
@@ -265,27 +263,7 @@ export function createSnapshotter(deps: SnapshotterDeps): LocalSnapshotter {
       await sweep();
     },
 
-    discard(transaction, namespace, key) {
-      const record = table.get(namespace, key);
-      if (record === undefined) return;
-      discardedIds.set(`${namespace}\0${key}`, record.id);
-      transaction.delete(table, namespace, key);
-    },
-
-    discarded(namespace, key) {
-      const slot = `${namespace}\0${key}`;
-      const id = discardedIds.get(slot);
-      discardedIds.delete(slot);
-      if (id !== undefined) reaper.add(id);
-      events.publish(namespace, '/snapshot/remove', 'containerd.events.SnapshotRemove', {
-        key,
-        snapshotter: driver.name,
-      });
-    },
-
-    async drained() {
-      await reaper.drained();
-    },
+    discarded: removed,
   };
 }
 

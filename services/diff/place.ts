@@ -1,0 +1,52 @@
+// Where the files of a list of mounts are, when they can be reached without mounting.
+import type { Mount } from '../lib/mount.ts';
+
+/** A folder that shows, or takes, exactly what the mounts would. */
+export interface Place {
+  readonly folder: string;
+  /** Undefined: a plain tree. Else the folder is overlayfs' upper layer on top of these, the uppermost first. */
+  readonly lower: readonly string[] | undefined;
+}
+
+/** Options that change nothing about the files. Any other makes mounting necessary. */
+const BIND_OPTIONS = new Set(['bind', 'rbind', 'rw', 'ro']);
+const OVERLAY_OPTIONS = /^(rw|index=(on|off)|(upperdir|workdir|lowerdir)=.*)$/;
+
+/** The place to write changes to: an upper layer, or the source of a writable bind mount. */
+export function writablePlace(mounts: readonly Mount[]): Place | undefined {
+  const [mount, ...others] = mounts;
+  if (mount === undefined || others.length > 0 || mount.target !== '') return undefined;
+  if (isBind(mount)) return mount.options.includes('ro') ? undefined : { folder: mount.source, lower: undefined };
+  if (mount.type !== 'overlay' || !mount.options.every((option) => OVERLAY_OPTIONS.test(option))) return undefined;
+  const upper = optionValue(mount, 'upperdir=');
+  const lower = optionValue(mount, 'lowerdir=');
+  if (upper === undefined || lower === undefined || lower.includes('\\')) return undefined;
+  return { folder: upper, lower: lower.split(':') };
+}
+
+/** The folder to read from: the source of a bind mount. */
+export function readablePlace(mounts: readonly Mount[]): string | undefined {
+  const [mount, ...others] = mounts;
+  return mount !== undefined && others.length === 0 && mount.target === '' && isBind(mount) ? mount.source : undefined;
+}
+
+/** The same files, read-only: an overlay's upper layer becomes its uppermost lower one, since it may be in use. */
+export function readOnly(mounts: readonly Mount[]): Mount[] {
+  return mounts.map((mount) => {
+    const options = mount.options.filter((option) => option !== 'rw' && option !== 'ro' && option !== 'volatile');
+    const upper = optionValue(mount, 'upperdir=');
+    if (mount.type !== 'overlay' || upper === undefined) return { ...mount, options: [...options, 'ro'] };
+    const lower = optionValue(mount, 'lowerdir=');
+    const kept = options.filter((option) => !/^(upperdir|workdir|lowerdir)=/.test(option));
+    return { ...mount, options: [...kept, `lowerdir=${lower === undefined ? upper : `${upper}:${lower}`}`, 'ro'] };
+  });
+}
+
+function isBind(mount: Mount): boolean {
+  const bind = mount.type === 'bind' || mount.options.includes('bind') || mount.options.includes('rbind');
+  return bind && mount.options.every((option) => BIND_OPTIONS.has(option));
+}
+
+function optionValue(mount: Mount, prefix: string): string | undefined {
+  return mount.options.find((option) => option.startsWith(prefix))?.slice(prefix.length);
+}
