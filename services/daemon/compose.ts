@@ -1,12 +1,29 @@
 // The only file that constructs things: reads from top to bottom as the daemon is put together.
 import { mkdir } from 'node:fs/promises';
 import path from 'node:path';
+import { createContainersService } from '../containers/service.ts';
+import { createContainers } from '../containers/store.ts';
+import { createEvents } from '../events/exchange.ts';
+import { createEventsService } from '../events/service.ts';
 import type { Registration } from '../grpc/handlers.ts';
 import { createServer, type CallObserver } from '../grpc/server.ts';
 import { createHealthService } from '../health/service.ts';
+import { createImagesService } from '../images/service.ts';
+import { createImages } from '../images/store.ts';
+import { loadIdentity } from '../introspection/identity.ts';
+import { describePlugins } from '../introspection/plugins.ts';
+import { createIntrospectionService } from '../introspection/service.ts';
+import { createLeasesService } from '../leases/service.ts';
+import { createLeases } from '../leases/store.ts';
+import { parseDuration } from '../lib/duration.ts';
 import type { Logger } from '../lib/log.ts';
+import { createGarbageCollector } from '../metadata/gc.ts';
 import { MetadataStore } from '../metadata/store.ts';
+import { createNamespacesService } from '../namespaces/service.ts';
+import { createNamespaces } from '../namespaces/store.ts';
+import { createTasksService } from '../tasks/service.ts';
 import { createVersionService, type BuildInfo } from '../version/service.ts';
+import { startRuntime } from './compose/runtime.ts';
 import type { Config } from './defaults.ts';
 import { listen } from './listen.ts';
 
@@ -31,13 +48,41 @@ export async function startDaemon(config: Config, deps: ComposeDeps): Promise<Da
   await mkdir(config.state, { recursive: true, mode: 0o711 });
 
   const metadata = new MetadataStore(path.join(config.root, 'metadata'));
+  const events = createEvents();
+  const gc = createGarbageCollector({ metadata, log, options: gcOptions(config) });
+  const namespaces = createNamespaces({ metadata, events });
+  const leases = createLeases({ metadata, gc, namespaces });
+  const images = createImages({ metadata, gc, leases, namespaces, events });
+  const containers = createContainers({ metadata, gc, namespaces, events });
   await metadata.open();
+  const uuid = await loadIdentity(config.root);
+  const tasks = await startRuntime(config, { log, events, version: deps.build.version });
 
   const services: Registration[] = [];
   const names = new Set<string>();
+  const plugins = () =>
+    describePlugins({
+      services: [...names],
+      snapshotters: [],
+      contentRoot: path.join(config.root, 'content'),
+      metadataRoot: path.join(config.root, 'metadata'),
+      runtime: tasks.runtime,
+    });
   services.push(
     createVersionService(deps.build),
     createHealthService(() => names),
+    createIntrospectionService({ plugins, uuid }),
+    createNamespacesService(namespaces),
+    createLeasesService(leases),
+    createImagesService(images),
+    createContainersService(containers),
+    createEventsService(events),
+    createTasksService({
+      runtime: tasks.runtime,
+      containers,
+      log,
+      stateTimeout: parseDuration(config.timeouts['io.containerd.timeout.task.state'] ?? '2s'),
+    }),
   );
   for (const service of services) names.add(service.name);
 
@@ -47,6 +92,7 @@ export async function startDaemon(config: Config, deps: ComposeDeps): Promise<Da
     services,
   );
   await listen(server, config.grpc);
+  gc.start();
 
   return {
     async stop() {
@@ -54,7 +100,20 @@ export async function startDaemon(config: Config, deps: ComposeDeps): Promise<Da
       const timer = setTimeout(() => server.forceShutdown(), STOP_GRACE);
       await ended;
       clearTimeout(timer);
+      await gc.stop();
+      await tasks.close();
       await metadata.close();
     },
+  };
+}
+
+function gcOptions({ plugins }: Config) {
+  const scheduler = plugins['io.containerd.gc.v1.scheduler'];
+  return {
+    pauseThreshold: scheduler.pause_threshold,
+    deletionThreshold: scheduler.deletion_threshold,
+    mutationThreshold: scheduler.mutation_threshold,
+    scheduleDelay: parseDuration(scheduler.schedule_delay),
+    startupDelay: parseDuration(scheduler.startup_delay),
   };
 }

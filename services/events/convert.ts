@@ -21,6 +21,6 @@ export function envelopeToWire({ timestamp, namespace, topic, event }: Envelope)
     timestamp: instantToWire(timestamp),
     namespace,
     topic,
-    event: { type_url: event.type_url, value: event.value as Buffer },
+    event: { type_url: event.type_url, value: event.value },
   };
 }

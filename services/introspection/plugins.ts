@@ -9,7 +9,11 @@ import type { Plugin } from './api.ts';
 export interface Parts {
   /** Full names of the gRPC services that are served. */
   readonly services: readonly string[];
-  readonly snapshotters: readonly { readonly name: string; readonly root: string; readonly capabilities: readonly string[] }[];
+  readonly snapshotters: readonly {
+    readonly name: string;
+    readonly root: string;
+    readonly capabilities: readonly string[];
+  }[];
   readonly contentRoot: string;
   readonly metadataRoot: string;
   readonly runtime: Runtime;

@@ -1,6 +1,10 @@
 import { stat } from 'node:fs/promises';
 import { findCodec } from '../../proto/messages.ts';
-import { IntrospectionName, type IntrospectionService, type Plugin as Wire } from '../../proto/gen/containerd.services.introspection.v1.ts';
+import {
+  IntrospectionName,
+  type IntrospectionService,
+  type Plugin as Wire,
+} from '../../proto/gen/containerd.services.introspection.v1.ts';
 import type { Platform } from '../../proto/gen/containerd.types.ts';
 import type { Any } from '../../proto/gen/google.protobuf.ts';
 import type { Input } from '../../proto/rpc.ts';
@@ -21,7 +25,9 @@ export function createIntrospectionService({ plugins, uuid }: IntrospectionDeps)
   return registration<IntrospectionService>(IntrospectionName, {
     Plugins({ filters }) {
       const matches = parseFilters(filters);
-      const found = plugins().filter(({ type, id }) => matches(([field]) => (field === 'type' ? type : field === 'id' ? id : undefined)));
+      const found = plugins().filter(({ type, id }) =>
+        matches(([field]) => (field === 'type' ? type : field === 'id' ? id : undefined)),
+      );
       return { plugins: found.map(toWire) };
     },
 
@@ -36,7 +42,10 @@ export function createIntrospectionService({ plugins, uuid }: IntrospectionDeps)
       if (plugin === undefined) throw new Failure('not found', `plugin ${type}.${id} not found: not found`);
       if (options === null) return { plugin: toWire(plugin) };
       if (plugin.initError !== undefined) {
-        throw new Failure('failed precondition', 'cannot get extra info, plugin not successfully loaded: failed precondition');
+        throw new Failure(
+          'failed precondition',
+          'cannot get extra info, plugin not successfully loaded: failed precondition',
+        );
       }
       if (plugin.info === undefined) {
         throw new Failure('not implemented', 'plugin does not provided extra information: not implemented');
@@ -63,6 +72,7 @@ function toWire({ type, id, requires, platform, exports, capabilities, initError
     platforms: platform ? [PLATFORM] : [],
     exports,
     capabilities,
-    init_err: initError === undefined ? null : { code: codeOf(kindOf(initError) ?? 'unknown'), message: initError.message },
+    init_err:
+      initError === undefined ? null : { code: codeOf(kindOf(initError) ?? 'unknown'), message: initError.message },
   };
 }

@@ -143,7 +143,7 @@ function toRequest(call: TtrpcCall): Input<Request> {
   return {
     service: call.service,
     method: call.method,
-    payload: call.payload as Buffer,
+    payload: call.payload,
     timeout_nano: call.timeoutMs === undefined ? '0' : String(Math.round(call.timeoutMs * 1e6)),
     metadata: call.metadata,
   };

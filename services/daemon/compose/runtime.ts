@@ -1,0 +1,87 @@
+// Puts together what runs tasks: the runtime, and the socket on which shims tell of events.
+import { mkdir } from 'node:fs/promises';
+import path from 'node:path';
+import { createEventsTtrpc } from '../../events/service.ts';
+import type { Events } from '../../events/api.ts';
+import { parseDuration } from '../../lib/duration.ts';
+import type { Logger } from '../../lib/log.ts';
+import { createActions } from '../../runtime/actions.ts';
+import type { RuntimeLifecycle } from '../../runtime/api.ts';
+import { createBundles } from '../../runtime/bundle.ts';
+import { runProgram } from '../../runtime/program.ts';
+import { createResolver } from '../../runtime/resolve.ts';
+import { createRuntime } from '../../runtime/runtime.ts';
+import { createTtrpcServer } from '../../runtime/ttrpc/server.ts';
+import { unmountBelow } from '../../runtime/unmount.ts';
+import type { Config } from '../defaults.ts';
+import { ownSocket, prepareSocket } from '../listen.ts';
+
+export interface RunningRuntime {
+  readonly runtime: RuntimeLifecycle;
+  close(): Promise<void>;
+}
+
+export interface RuntimeParts {
+  readonly log: Logger;
+  readonly events: Events;
+  readonly version: string;
+}
+
+/** Opens the events socket and finds the tasks that outlived the last daemon. */
+export async function startRuntime(config: Config, { log, events, version }: RuntimeParts): Promise<RunningRuntime> {
+  const self = path.resolve(process.argv[1] ?? '');
+  const ttrpcAddress = ttrpcAddressOf(config);
+  const socketFolder = path.join(config.state, 's');
+  const tasksFolder = path.join(config.state, 'tasks');
+  await mkdir(socketFolder, { recursive: true, mode: 0o700 });
+  await mkdir(tasksFolder, { recursive: true, mode: 0o711 });
+
+  const ttrpc = createTtrpcServer({
+    methods: createEventsTtrpc(events),
+    onUnexpected: (method, error) => log.error('unclassified error', { method, error }),
+  });
+  await prepareSocket(ttrpcAddress);
+  await new Promise<void>((resolve, reject) => {
+    ttrpc.server.once('error', reject);
+    ttrpc.server.listen(ttrpcAddress, resolve);
+  });
+  await ownSocket(ttrpcAddress, config.ttrpc.uid || config.grpc.uid, config.ttrpc.gid || config.grpc.gid);
+
+  const timeout = (name: string): number => parseDuration(config.timeouts[`io.containerd.timeout.${name}`] ?? '5s');
+  const timeouts = { load: timeout('shim.load'), cleanup: timeout('shim.cleanup'), shutdown: timeout('shim.shutdown') };
+  const runtime = createRuntime({
+    log,
+    events,
+    timeouts,
+    run: runProgram,
+    bundles: createBundles({ folder: tasksFolder, unmount: (target) => unmountBelow(target, runProgram) }),
+    resolver: createResolver({
+      shim: config.plugins['io.davit.runtime.v1'].shim,
+      folders: [...(process.env['PATH'] ?? '').split(':').filter((folder) => folder !== ''), path.dirname(self)],
+    }),
+    actions: createActions({
+      run: runProgram,
+      grpcAddress: config.grpc.address,
+      ttrpcAddress,
+      self,
+      version,
+      socketFolder,
+      debug: log.debugEnabled,
+      env: config.plugins['io.containerd.runtime.v2.task'].sched_core ? { SCHED_CORE: '1' } : {},
+      cleanupTimeout: timeouts.cleanup,
+    }),
+  });
+  await runtime.recover();
+
+  return {
+    runtime,
+    async close() {
+      await runtime.close();
+      await ttrpc.close();
+    },
+  };
+}
+
+function ttrpcAddressOf(config: Config): string {
+  return config.ttrpc.address === '' ? `${config.grpc.address}.ttrpc` : config.ttrpc.address;
+}
