@@ -21,9 +21,12 @@ import { createGarbageCollector } from '../metadata/gc.ts';
 import { MetadataStore } from '../metadata/store.ts';
 import { createNamespacesService } from '../namespaces/service.ts';
 import { createNamespaces } from '../namespaces/store.ts';
+import { createSnapshotsService } from '../snapshots/service.ts';
+import { createSnapshots } from '../snapshots/snapshots.ts';
 import { createTasksService } from '../tasks/service.ts';
 import { createVersionService, type BuildInfo } from '../version/service.ts';
 import { startRuntime } from './compose/runtime.ts';
+import { createDrivers } from './compose/snapshotters.ts';
 import type { Config } from './defaults.ts';
 import { listen } from './listen.ts';
 
@@ -54,7 +57,10 @@ export async function startDaemon(config: Config, deps: ComposeDeps): Promise<Da
   const leases = createLeases({ metadata, gc, namespaces });
   const images = createImages({ metadata, gc, leases, namespaces, events });
   const containers = createContainers({ metadata, gc, namespaces, events });
+  const drivers = await createDrivers(config);
+  const snapshots = createSnapshots({ metadata, gc, leases, namespaces, events, log }, drivers);
   await metadata.open();
+  await snapshots.recover();
   const uuid = await loadIdentity(config.root);
   const tasks = await startRuntime(config, { log, events, version: deps.build.version });
 
@@ -63,7 +69,7 @@ export async function startDaemon(config: Config, deps: ComposeDeps): Promise<Da
   const plugins = () =>
     describePlugins({
       services: [...names],
-      snapshotters: [],
+      snapshotters: drivers,
       contentRoot: path.join(config.root, 'content'),
       metadataRoot: path.join(config.root, 'metadata'),
       runtime: tasks.runtime,
@@ -76,6 +82,7 @@ export async function startDaemon(config: Config, deps: ComposeDeps): Promise<Da
     createLeasesService(leases),
     createImagesService(images),
     createContainersService(containers),
+    createSnapshotsService(snapshots),
     createEventsService(events),
     createTasksService({
       runtime: tasks.runtime,

@@ -40,6 +40,8 @@ function configuration(args: Arguments): Promise<Config> {
 }
 
 async function run(config: Config): Promise<void> {
+  // Whoever started the daemon must not decide the modes in containers' root file systems.
+  process.umask(0o022);
   const log = logger(config);
   const stopped = stopSignal();
   if (config.oom_score !== 0) await setOomScore(config.oom_score, log);

@@ -101,6 +101,8 @@ export interface Tree {
  */
 export interface Driver {
   readonly name: string;
+  /** The folder of its trees. */
+  readonly root: string;
   /** Words of containerd's API that clients look for: `rebase`, `remap-ids`. */
   readonly capabilities: readonly string[];
   /** Makes an active snapshot or a view; called before its record is written. On failure nothing remains that sweep() misses. */

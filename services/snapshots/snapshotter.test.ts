@@ -12,7 +12,7 @@ import { createNamespaces } from '../namespaces/store.ts';
 import type { Driver } from './api.ts';
 import { createNativeDriver } from './drivers/native.ts';
 import { createOverlayDriver } from './drivers/overlayfs.ts';
-import { plainFiles } from './testing/plain-files.ts';
+import { nodeFiles } from './drivers/node-files.ts';
 import { createSnapshots } from './snapshots.ts';
 import { snapshotterSuite, type Opened } from './testing/suite.ts';
 
@@ -25,8 +25,8 @@ const GC_OPTIONS = {
 };
 
 const overlay = (root: string): Promise<Driver> =>
-  createOverlayDriver(root, plainFiles, { mountOptions: [], upperdirLabel: false });
-const native = (root: string): Promise<Driver> => createNativeDriver(root, plainFiles);
+  createOverlayDriver(root, nodeFiles, { mountOptions: [], upperdirLabel: false });
+const native = (root: string): Promise<Driver> => createNativeDriver(root, nodeFiles);
 
 /** The daemon's snapshots on a folder, as compose.ts makes them. */
 async function start(root: string, makeDriver: (root: string) => Promise<Driver>) {

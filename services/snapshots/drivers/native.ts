@@ -18,6 +18,7 @@ export async function createNativeDriver(root: string, files: TreeFiles): Promis
 
   return {
     name: 'native',
+    root,
     capabilities: [],
 
     async create(tree) {

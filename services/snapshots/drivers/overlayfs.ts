@@ -45,6 +45,7 @@ export async function createOverlayDriver(root: string, files: TreeFiles, option
 
   return {
     name: 'overlayfs',
+    root,
     capabilities: ['rebase'],
 
     async create(tree) {
