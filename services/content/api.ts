@@ -44,6 +44,7 @@ export interface Blob extends AsyncDisposable {
 }
 
 export interface ContentReader {
+  has(namespace: string, digest: string): boolean;
   /** Throws `not found`. */
   info(namespace: string, digest: string): Info;
   /** All that match one of the filters, in order of digests. Throws `invalid argument` for an ill-formed filter. */

@@ -3,6 +3,8 @@ import { mkdir } from 'node:fs/promises';
 import path from 'node:path';
 import { createContainersService } from '../containers/service.ts';
 import { createContainers } from '../containers/store.ts';
+import { createContentService } from '../content/service.ts';
+import { createContent } from '../content/store.ts';
 import { createEvents } from '../events/exchange.ts';
 import { createEventsService } from '../events/service.ts';
 import type { Registration } from '../grpc/handlers.ts';
@@ -57,9 +59,19 @@ export async function startDaemon(config: Config, deps: ComposeDeps): Promise<Da
   const leases = createLeases({ metadata, gc, namespaces });
   const images = createImages({ metadata, gc, leases, namespaces, events });
   const containers = createContainers({ metadata, gc, namespaces, events });
+  const content = createContent({
+    metadata,
+    gc,
+    leases,
+    namespaces,
+    events,
+    folder: path.join(config.root, 'content'),
+    sharing: config.plugins['io.containerd.metadata.v1.bolt'].content_sharing_policy === 'isolated' ? 'isolated' : 'shared',
+  });
   const drivers = await createDrivers(config);
   const snapshots = createSnapshots({ metadata, gc, leases, namespaces, events, log }, drivers);
   await metadata.open();
+  await content.start();
   await snapshots.recover();
   const uuid = await loadIdentity(config.root);
   const tasks = await startRuntime(config, { log, events, version: deps.build.version });
@@ -83,6 +95,7 @@ export async function startDaemon(config: Config, deps: ComposeDeps): Promise<Da
     createImagesService(images),
     createContainersService(containers),
     createSnapshotsService(snapshots),
+    createContentService(content),
     createEventsService(events),
     createTasksService({
       runtime: tasks.runtime,
@@ -109,6 +122,7 @@ export async function startDaemon(config: Config, deps: ComposeDeps): Promise<Da
       clearTimeout(timer);
       await gc.stop();
       await tasks.close();
+      await content.stop();
       await metadata.close();
     },
   };

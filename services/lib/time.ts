@@ -9,8 +9,13 @@ export interface Instant {
 
 /** The wall clock, to the millisecond. */
 export function now(): Instant {
-  const milliseconds = Date.now();
-  return { seconds: Math.floor(milliseconds / 1000), nanos: (milliseconds % 1000) * 1e6 };
+  return instantOf(Date.now());
+}
+
+/** Of milliseconds since 1970. */
+export function instantOf(milliseconds: number): Instant {
+  const seconds = Math.floor(milliseconds / 1000);
+  return { seconds, nanos: Math.floor((milliseconds - seconds * 1000) * 1e6) };
 }
 
 export function instantToWire(instant: Instant): { seconds: string; nanos: number } {
