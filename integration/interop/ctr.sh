@@ -1,0 +1,35 @@
+#!/bin/bash
+# Drives Debian's own ctr against a daemon: containerd or davitd, with the same expectations.
+#
+#   ctr.sh SOCKET IMAGES [SECTION...]
+#
+# SOCKET is the daemon's gRPC socket, IMAGES a directory written by harness/write-images.js.
+# One line per check; the last line is "N passed, N failed"; exit status 1 when one failed.
+set -u -o pipefail
+# Output is compared, so it must not depend on the caller's locale or settings.
+export LC_ALL=C
+unset CONTAINERD_ADDRESS CONTAINERD_NAMESPACE CONTAINERD_SNAPSHOTTER
+
+here=$(cd "$(dirname "$0")" && pwd)
+ADDRESS=${1:?usage: ctr.sh SOCKET IMAGES [SECTION...]}
+IMAGES=${2:?usage: ctr.sh SOCKET IMAGES [SECTION...]}
+shift 2
+
+BUSYBOX=docker.io/test/busybox:latest
+LAYERED=docker.io/test/layered:latest
+USERIMAGE=docker.io/test/user:latest
+NS=${CTR_TEST_NAMESPACE:-ctr-$$}
+TMP=$(mktemp -d /tmp/davit-interop.XXXXXX)
+
+. "$here/lib.sh"
+trap finish EXIT
+trap 'exit 130' INT TERM
+
+if [ $# -eq 0 ]; then
+  set -- basics images content snapshots leases containers run limits tasks terminals logs events
+fi
+ctr image import "$IMAGES/busybox.tar" >/dev/null || { echo "cannot import the test image"; exit 1; }
+for section in "$@"; do
+  # shellcheck source=/dev/null
+  . "$here/checks/$section.sh"
+done
