@@ -45,14 +45,68 @@ const MEDIA = {
 
 const BUSYBOX = '/usr/bin/busybox';
 const APPLETS = [
-  'sh', 'ash', 'true', 'false', 'sleep', 'echo', 'cat', 'ls', 'id', 'env', 'pwd', 'ps', 'kill', 'touch', 'mkdir', 'rm', 'mount', 'umount',
-  'grep', 'head', 'tail', 'wc', 'dd', 'stat', 'stty', 'hostname', 'tty', 'seq', 'od', 'yes', 'test', 'ip', 'date', 'readlink', 'mknod',
-  'chmod', 'chown', 'ln', 'mv', 'cp', 'tr', 'cut', 'sort', 'usleep', 'awk', 'sed', 'df', 'nproc', 'reboot', 'ping', 'mktemp', 'find', 'uname',
+  'sh',
+  'ash',
+  'true',
+  'false',
+  'sleep',
+  'echo',
+  'cat',
+  'ls',
+  'id',
+  'env',
+  'pwd',
+  'ps',
+  'kill',
+  'touch',
+  'mkdir',
+  'rm',
+  'mount',
+  'umount',
+  'grep',
+  'head',
+  'tail',
+  'wc',
+  'dd',
+  'stat',
+  'stty',
+  'hostname',
+  'tty',
+  'seq',
+  'od',
+  'yes',
+  'test',
+  'ip',
+  'date',
+  'readlink',
+  'mknod',
+  'chmod',
+  'chown',
+  'ln',
+  'mv',
+  'cp',
+  'tr',
+  'cut',
+  'sort',
+  'usleep',
+  'awk',
+  'sed',
+  'df',
+  'nproc',
+  'reboot',
+  'ping',
+  'mktemp',
+  'find',
+  'uname',
 ];
 
 export const sha256 = (bytes: Uint8Array): string => `sha256:${createHash('sha256').update(bytes).digest('hex')}`;
 
-const describe = (mediaType: string, bytes: Uint8Array): Descriptor => ({ mediaType, digest: sha256(bytes), size: bytes.length });
+const describe = (mediaType: string, bytes: Uint8Array): Descriptor => ({
+  mediaType,
+  digest: sha256(bytes),
+  size: bytes.length,
+});
 
 /** The root file system that every test image starts from. */
 export function busyboxEntries(): TarEntry[] {
@@ -85,7 +139,12 @@ export function makeImage(name: string, layers: readonly Layer[], config: ImageC
   );
   const configDescriptor = describe(MEDIA.config, configBytes);
   const manifestBytes = Buffer.from(
-    JSON.stringify({ schemaVersion: 2, mediaType: MEDIA.manifest, config: configDescriptor, layers: layers.map((layer) => layer.descriptor) }),
+    JSON.stringify({
+      schemaVersion: 2,
+      mediaType: MEDIA.manifest,
+      config: configDescriptor,
+      layers: layers.map((layer) => layer.descriptor),
+    }),
   );
   const manifest = describe(MEDIA.manifest, manifestBytes);
   const blobs = new Map([
@@ -104,7 +163,10 @@ export function ociArchive(images: readonly TestImage[]): Buffer {
     manifests: images.map((image) => ({
       ...image.manifest,
       platform: { architecture: process.arch === 'arm64' ? 'arm64' : 'amd64', os: 'linux' },
-      annotations: { 'io.containerd.image.name': image.name, 'org.opencontainers.image.ref.name': image.name.split(':').at(-1) ?? 'latest' },
+      annotations: {
+        'io.containerd.image.name': image.name,
+        'org.opencontainers.image.ref.name': image.name.split(':').at(-1) ?? 'latest',
+      },
     })),
   };
   const blobs = new Map(images.flatMap((image) => [...image.blobs]));
@@ -113,7 +175,10 @@ export function ociArchive(images: readonly TestImage[]): Buffer {
     { name: 'index.json', content: JSON.stringify(index) },
     { name: 'blobs', type: 'directory' },
     { name: 'blobs/sha256', type: 'directory' },
-    ...[...blobs].map(([digest, content]): TarEntry => ({ name: `blobs/sha256/${digest.slice('sha256:'.length)}`, content })),
+    ...[...blobs].map(([digest, content]): TarEntry => ({
+      name: `blobs/sha256/${digest.slice('sha256:'.length)}`,
+      content,
+    })),
   ]);
 }
 

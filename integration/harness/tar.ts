@@ -48,7 +48,8 @@ function header(name: string, flag: string, size: number, entry: TarEntry): Buff
 function paxRecord(key: string, value: string): string {
   const body = ` ${key}=${value}\n`;
   let length = Buffer.byteLength(body) + 1;
-  while (String(length).length + Buffer.byteLength(body) !== length) length = String(length).length + Buffer.byteLength(body);
+  while (String(length).length + Buffer.byteLength(body) !== length)
+    length = String(length).length + Buffer.byteLength(body);
   return `${length}${body}`;
 }
 
@@ -60,7 +61,8 @@ function padded(content: Buffer): Buffer[] {
 function paxRecords(entry: TarEntry): string {
   const records: string[] = [];
   if (Buffer.byteLength(entry.name) > 100) records.push(paxRecord('path', entry.name));
-  if (entry.target !== undefined && Buffer.byteLength(entry.target) > 100) records.push(paxRecord('linkpath', entry.target));
+  if (entry.target !== undefined && Buffer.byteLength(entry.target) > 100)
+    records.push(paxRecord('linkpath', entry.target));
   for (const [key, value] of Object.entries(entry.xattrs ?? {})) records.push(paxRecord(`SCHILY.xattr.${key}`, value));
   return records.join('');
 }
@@ -71,7 +73,7 @@ export function tar(entries: readonly TarEntry[]): Buffer {
   for (const entry of entries) {
     const type = entry.type ?? 'file';
     const pax = Buffer.from(paxRecords(entry));
-    if (pax.length > 0) parts.push(header('PaxHeaders', 'x', pax.length, {name: 'PaxHeaders'}), ...padded(pax));
+    if (pax.length > 0) parts.push(header('PaxHeaders', 'x', pax.length, { name: 'PaxHeaders' }), ...padded(pax));
     const content = type === 'file' ? Buffer.from(entry.content ?? '') : Buffer.alloc(0);
     const name = type === 'directory' && !entry.name.endsWith('/') ? `${entry.name}/` : entry.name;
     parts.push(header(name, TYPE_FLAGS[type], content.length, entry), ...padded(content));

@@ -1,9 +1,10 @@
 #!/bin/bash
 # Drives Debian's own ctr against a daemon: containerd or davitd, with the same expectations.
 #
-#   ctr.sh SOCKET IMAGES [SECTION...]
+#   ctr.sh                               a daemon of its own (DAVIT_TEST_TARGET=containerd|davit)
+#   ctr.sh SOCKET IMAGES [SECTION...]    the daemon that listens there
 #
-# SOCKET is the daemon's gRPC socket, IMAGES a directory written by harness/write-images.js.
+# IMAGES is a directory of archives (harness/write-images.ts), SECTION a file of checks/.
 # One line per check; the last line is "N passed, N failed"; exit status 1 when one failed.
 set -u -o pipefail
 # Output is compared, so it must not depend on the caller's locale or settings.
@@ -11,8 +12,9 @@ export LC_ALL=C
 unset CONTAINERD_ADDRESS CONTAINERD_NAMESPACE CONTAINERD_SNAPSHOTTER
 
 here=$(cd "$(dirname "$0")" && pwd)
-ADDRESS=${1:?usage: ctr.sh SOCKET IMAGES [SECTION...]}
-IMAGES=${2:?usage: ctr.sh SOCKET IMAGES [SECTION...]}
+if [ $# -eq 0 ]; then exec node "$here/../../dist/integration/interop/main.js"; fi
+ADDRESS=$1
+IMAGES=${2:?usage: ctr.sh [SOCKET IMAGES [SECTION...]]}
 shift 2
 
 BUSYBOX=docker.io/test/busybox:latest
