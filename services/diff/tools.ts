@@ -1,0 +1,32 @@
+// What native code does for diffs.
+import type { Instant } from '../lib/time.ts';
+import type { WrittenCompression } from './media-types.ts';
+
+export interface ApplyJob {
+  /** The layer's file. */
+  readonly blob: string;
+  /** Find out from the content how it is compressed; else it is not. */
+  readonly detect: boolean;
+  readonly folder: string;
+  /** Given: `folder` is an upper layer of overlayfs on top of these; whiteouts are written as overlayfs has them. */
+  readonly lower: readonly string[] | undefined;
+  /** Wait until the folder's file system is on disk. */
+  readonly sync: boolean;
+}
+
+export interface CompareJob {
+  readonly left: string;
+  readonly right: string;
+  /** Written from its beginning. */
+  readonly file: string;
+  readonly compression: WrittenCompression;
+  readonly epoch: Instant | undefined;
+}
+
+/** Both reject with the signal's reason when that aborts, and with a Failure otherwise. */
+export interface LayerTools {
+  /** Digest and size of the uncompressed layer. */
+  apply(job: ApplyJob, signal: AbortSignal): Promise<{ digest: string; size: number }>;
+  /** Digest and size of what was written, and the digest of the uncompressed layer. */
+  compare(job: CompareJob, signal: AbortSignal): Promise<{ digest: string; size: number; uncompressed: string }>;
+}
