@@ -1,18 +1,19 @@
 // The tasks of this daemon: created, found, deleted, and cleaned up after when their shim is lost.
 //
 // All that concerns one id happens in turn; ids do not wait for one another.
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Publisher } from '../events/api.ts';
 import { alreadyExists, Failure, isAlreadyExists, isNotFound, notFound } from '../lib/errors.ts';
 import { validateIdentifier } from '../lib/identifiers.ts';
 import type { Logger } from '../lib/log.ts';
-import { instantToWire, now } from '../lib/time.ts';
 import type { Actions } from './actions.ts';
 import { socketPath, type Endpoint } from './answer.ts';
 import type { Exit, NewTask, RuntimeLifecycle } from './api.ts';
 import { saveBinary, saveEndpoint, type Bundle, type Bundles } from './bundle.ts';
+import { createCleanup, unknownExit } from './cleanup.ts';
 import type { RunProgram } from './program.ts';
-import { eachOf, inspectBundle, type Finding } from './recover.ts';
-import { isOwn, type Resolver, type Shim } from './resolve.ts';
+import { createLimit, recoverBundle } from './recover.ts';
+import type { Resolver, Shim } from './resolve.ts';
 import { followShimLog, makeShimLog } from './shim-log.ts';
 import { ShimTask } from './shim-task.ts';
 import { connectTtrpc, ConnectionClosed } from './ttrpc/client.ts';
@@ -43,29 +44,46 @@ interface Entry {
 /** A shim that has just said that it listens is connected to at once. */
 const CONNECT_TIMEOUT = 10_000;
 
-/** Shims asked at a time after a restart, and programs run at a time to clean up. */
-const RECOVERY_WIDTH = 64;
+/** Programs run at a time to clean up after a restart. */
 const CLEANUP_WIDTH = 4;
+
+/** The daemon does not wait longer than this for shims that answer slowly: they are found meanwhile. */
+const RECOVERY_GRACE = 1000;
 
 export function createRuntime(deps: RuntimeDeps): RuntimeLifecycle {
   const { log, actions, bundles, resolver, timeouts } = deps;
+  const cleanup = createCleanup(deps);
   const entries = new Map<string, Entry>();
   const keyOf = ({ namespace, id }: { namespace: string; id: string }): string => `${namespace}/${id}`;
   const about = ({ namespace, id }: { namespace: string; id: string }) => ({ namespace, id });
+
+  function resolve(runtime: string, context: string): Shim {
+    try {
+      return resolver.resolve(runtime);
+    } catch (error) {
+      throw wrap(context, error);
+    }
+  }
 
   async function connect(bundle: Bundle, shim: Shim, endpoint: Endpoint, timeoutMs: number): Promise<ShimTask> {
     const client = await connectTtrpc(socketPath(endpoint), timeoutMs);
     return new ShimTask(bundle, shim, client, endpoint.version);
   }
 
-  /** From here on the end of the connection means the end of the task. */
+  /** The task is found from here on, and the end of its connection is its end. */
   function adopt(task: ShimTask): void {
+    entries.set(keyOf(task), { task, deleting: undefined });
     task.state = 'live';
     task.onClose(() => {
       if (task.state === 'live') void lose(task);
     });
   }
 
+  function forget(bundle: { namespace: string; id: string }): void {
+    entries.delete(keyOf(bundle));
+  }
+
+  /** Reads the log of a shim that is not ours; returns how to stop. */
   function follow(bundle: Bundle, shim: Shim): () => void {
     if (shim.own) return () => undefined;
     try {
@@ -97,74 +115,24 @@ export function createRuntime(deps: RuntimeDeps): RuntimeLifecycle {
   }
 
   async function createIn(bundle: Bundle, shim: Shim, request: NewTask, signal: AbortSignal): Promise<ShimTask> {
-    const task = await start(bundle, shim, request, signal).catch(async (error: unknown) => {
-      await discard(bundle, shim, undefined);
-      throw error;
-    });
+    let task: ShimTask | undefined;
     try {
+      task = await start(bundle, shim, request, signal);
       const { rootfs, stdin, stdout, stderr, terminal, checkpoint, options } = request;
-      const { pid } = await task.invoke(
-        'Create',
-        { bundle: bundle.path, rootfs, stdin, stdout, stderr, terminal, checkpoint, options },
-        { signal },
-      );
+      const { pid } = await task
+        .invoke(
+          'Create',
+          { bundle: bundle.path, rootfs, stdin, stdout, stderr, terminal, checkpoint, options },
+          { signal },
+        )
+        .catch((error: unknown) => {
+          throw wrap('failed to create shim task', error);
+        });
       task.pid = pid;
       return task;
     } catch (error) {
-      await discard(bundle, shim, task);
-      throw wrap('failed to create shim task', error);
-    }
-  }
-
-  /** Undoes a creation that failed. Its own failures are logged: they must not hide the first one. */
-  async function discard(bundle: Bundle, shim: Shim, task: ShimTask | undefined): Promise<void> {
-    const timeoutMs = timeouts.cleanup;
-    try {
-      if (task === undefined) {
-        await actions
-          .delete(shim, bundle)
-          .catch((error: unknown) => log.debug('clean-up after failed start', { ...about(bundle), error }));
-      } else {
-        await end(task, timeoutMs).catch(async (error: unknown) => {
-          log.debug('shim of failed creation did not end by itself', { ...about(bundle), error });
-          await actions.delete(shim, bundle);
-        });
-      }
-    } catch (error) {
-      log.error('clean-up after failed creation failed, the shim might be leaked', { ...about(bundle), error });
-    }
-    task?.finish('deleted', { pid: task.pid, status: 255, exitedAt: instantToWire(now()) });
-    await removeBundle(bundle);
-  }
-
-  /** Kills and deletes what the shim may have created, then ends the shim. */
-  async function end(task: ShimTask, timeoutMs: number): Promise<void> {
-    const ignoreMissing = (error: unknown): void => {
-      if (!isNotFound(error)) throw error;
-    };
-    await task.invoke('Delete', { exec_id: '' }, { timeoutMs }).catch(async (error: unknown) => {
-      if (isNotFound(error)) return;
-      await task.invoke('Kill', { exec_id: '', signal: 9, all: true }, { timeoutMs }).catch(ignoreMissing);
-      await task.invoke('Wait', { exec_id: '' }, { timeoutMs }).catch(ignoreMissing);
-      await task.invoke('Delete', { exec_id: '' }, { timeoutMs }).catch(ignoreMissing);
-    });
-    await shutdown(task);
-  }
-
-  async function shutdown(task: ShimTask): Promise<void> {
-    try {
-      await task.invoke('Shutdown', { now: false }, { timeoutMs: timeouts.shutdown });
-    } catch (error) {
-      if (error instanceof ConnectionClosed) return;
-      log.error('failed to shut down shim, it might be leaked', { ...about(task), error });
-    }
-  }
-
-  async function removeBundle(bundle: Bundle): Promise<void> {
-    try {
-      await bundles.remove(bundle);
-    } catch (error) {
-      log.error('failed to remove bundle', { ...about(bundle), error });
+      await cleanup.discard(bundle, shim, task);
+      throw error;
     }
   }
 
@@ -172,32 +140,14 @@ export function createRuntime(deps: RuntimeDeps): RuntimeLifecycle {
   async function lose(task: ShimTask): Promise<void> {
     task.state = 'lost';
     log.warn('shim disconnected, cleaning up after it', about(task));
-    const exit = await cleanUp(task.folder, task.shim, task.pid);
-    report(task, exit);
-    entries.delete(keyOf(task));
+    const exit = await cleanup.afterLoss(task.folder, task.shim, task.pid);
+    cleanup.report(task.folder, exit);
+    forget(task);
     task.finish('lost', exit);
   }
 
-  async function cleanUp(bundle: Bundle, shim: Shim, pid: number): Promise<Exit> {
-    let exit: Exit = { pid, status: 255, exitedAt: instantToWire(now()) };
-    try {
-      const found = await actions.delete(shim, bundle);
-      exit = { pid: found.pid || pid, status: found.status, exitedAt: found.exitedAt ?? exit.exitedAt };
-    } catch (error) {
-      log.error('failed to clean up after dead shim', { ...about(bundle), error });
-    }
-    await removeBundle(bundle);
-    return exit;
-  }
-
-  function report({ namespace, id }: { namespace: string; id: string }, { pid, status, exitedAt }: Exit): void {
-    const exit = { container_id: id, pid, exit_status: status, exited_at: exitedAt };
-    deps.events.publish(namespace, '/tasks/exit', 'containerd.events.TaskExit', { ...exit, id });
-    deps.events.publish(namespace, '/tasks/delete', 'containerd.events.TaskDelete', exit);
-  }
-
   async function deleteTask(task: ShimTask): Promise<Exit> {
-    let exit: Exit = { pid: task.pid, status: 255, exitedAt: instantToWire(now()) };
+    let exit = unknownExit(task.pid);
     let missing: unknown;
     try {
       const { pid, exit_status, exited_at } = await task.invoke('Delete', { exec_id: '' });
@@ -209,44 +159,12 @@ export function createRuntime(deps: RuntimeDeps): RuntimeLifecycle {
     }
     // Told by the shim: the end of the connection is no news from here on.
     task.state = 'deleted';
-    await shutdown(task);
-    await removeBundle(task.folder);
-    entries.delete(keyOf(task));
+    await cleanup.shutdown(task);
+    await cleanup.removeBundle(task.folder);
+    forget(task);
     task.finish('deleted', exit);
     if (missing !== undefined) throw missing;
     return exit;
-  }
-
-  async function settle(bundle: Bundle, finding: Finding): Promise<void> {
-    switch (finding.kind) {
-      case 'alive':
-        entries.set(keyOf(bundle), { task: finding.task, deleting: undefined });
-        adopt(finding.task);
-        if (finding.silent === undefined) log.info('recovered task', { ...about(bundle), pid: finding.task.pid });
-        else log.warn('recovered task, but its shim does not answer', { ...about(bundle), error: finding.silent });
-        return;
-      case 'empty':
-        log.info('removing shim that has no task', about(bundle));
-        finding.task.state = 'deleted';
-        await shutdown(finding.task);
-        finding.task.finish('deleted', { pid: 0, status: 255, exitedAt: null });
-        await removeBundle(bundle);
-        return;
-      case 'unused':
-        log.info('removing bundle that no shim was started in', about(bundle));
-        await removeBundle(bundle);
-        return;
-      case 'dead': {
-        const shim = { path: finding.binary, own: isOwn(finding.binary) };
-        const exit = await cleanUp(bundle, shim, 0);
-        log.warn('cleaned up after task whose shim is dead', {
-          ...about(bundle),
-          status: exit.status,
-          reason: finding.reason,
-        });
-        if (finding.created) report(bundle, exit);
-      }
-    }
   }
 
   return {
@@ -255,13 +173,11 @@ export function createRuntime(deps: RuntimeDeps): RuntimeLifecycle {
       validateIdentifier(request.id);
       const key = keyOf(request);
       if (entries.has(key)) throw alreadyExists(`task ${request.id}`);
-      const entry: Entry = { task: undefined, deleting: undefined };
-      entries.set(key, entry);
+      entries.set(key, { task: undefined, deleting: undefined });
       try {
-        const shim = resolver.resolve(request.runtime);
+        const shim = resolve(request.runtime, 'failed to start shim: failed to resolve runtime path');
         const bundle = await freshBundle(bundles, request);
         const task = await createIn(bundle, shim, request, signal);
-        entry.task = task;
         adopt(task);
         return task;
       } catch (error) {
@@ -295,31 +211,33 @@ export function createRuntime(deps: RuntimeDeps): RuntimeLifecycle {
     },
 
     async info(runtime, options) {
-      return actions.info(resolver.resolve(runtime), options);
+      return actions.info(resolve(runtime, 'failed to resolve runtime path'), options);
     },
 
     async recover() {
-      const found: [Bundle, Finding][] = [];
-      const inspect = {
-        connect: async (bundle: Bundle, binary: string, endpoint: Endpoint, timeoutMs: number) => {
-          const shim = { path: binary, own: isOwn(binary) };
-          const task = await connect(bundle, shim, endpoint, timeoutMs);
-          task.onClose(follow(bundle, shim));
-          return task;
-        },
-        timeoutMs: timeouts.load,
-      };
-      const all = bundles.list();
-      await eachOf(
-        all,
-        RECOVERY_WIDTH,
-        async (bundle) => void found.push([bundle, await inspectBundle(bundle, inspect)]),
-      );
-      await eachOf(found, CLEANUP_WIDTH, ([bundle, finding]) =>
-        settle(bundle, finding).catch((error: unknown) =>
-          log.error('failed to recover task', { ...about(bundle), error }),
-        ),
-      );
+      const limit = createLimit(CLEANUP_WIDTH);
+      const work = bundles.list().map(async (bundle) => {
+        entries.set(keyOf(bundle), { task: undefined, deleting: undefined });
+        await recoverBundle(bundle, {
+          log,
+          cleanup,
+          connect: async (...args) => {
+            const task = await connect(...args);
+            task.onClose(follow(args[0], args[1]));
+            return task;
+          },
+          adopt,
+          forget,
+          timeoutMs: timeouts.load,
+          limit,
+        }).catch((error: unknown) => log.error('failed to recover task', { ...about(bundle), error }));
+      });
+      const late = new AbortController();
+      await Promise.race([
+        Promise.all(work),
+        sleep(RECOVERY_GRACE, undefined, { signal: late.signal }).catch(() => undefined),
+      ]);
+      late.abort();
     },
 
     async close() {
