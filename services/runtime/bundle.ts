@@ -5,8 +5,7 @@
 //     rootfs/             where the shim mounts the container's root
 //     shim-binary-path    the shim's program; written before it is started
 //     bootstrap.json      where the shim listens; written when it answered
-//     log                 FIFO that other shims than ours write their log to
-//     work/               scratch of other shims than ours
+//     log                 the FIFO that shims write their log to (shim-log.ts)
 //
 // A bundle whose name begins with a dot is being removed. Files are written without sync, and with
 // synchronous calls: the folder is in memory (/run), where a call takes less than its hand-over to

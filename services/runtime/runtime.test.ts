@@ -47,7 +47,7 @@ describe('the runtime', () => {
       actions,
       bundles: createBundles({ folder: tasks(), unmount: () => Promise.resolve() }),
       resolver: createResolver({ shim: 'containerd-shim-davit-v1', folders: [folder] }),
-      run: () => Promise.reject(new Error('nothing is to be run')),
+      shimLog: { link: () => undefined },
       timeouts: { load: 150, cleanup: 150, shutdown: 150 },
     });
     runtimes.push(runtime);

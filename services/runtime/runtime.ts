@@ -11,10 +11,9 @@ import { socketPath, type Endpoint } from './answer.ts';
 import type { Exit, NewTask, RuntimeLifecycle } from './api.ts';
 import { saveBinary, saveEndpoint, type Bundle, type Bundles } from './bundle.ts';
 import { createCleanup, unknownExit } from './cleanup.ts';
-import type { RunProgram } from './program.ts';
 import { createLimit, recoverBundle } from './recover.ts';
 import type { Resolver, Shim } from './resolve.ts';
-import { followShimLog, makeShimLog } from './shim-log.ts';
+import type { ShimLog } from './shim-log.ts';
 import { ShimTask } from './shim-task.ts';
 import { connectTtrpc, ConnectionClosed } from './ttrpc/client.ts';
 
@@ -31,7 +30,7 @@ export interface RuntimeDeps {
   readonly actions: Actions;
   readonly bundles: Bundles;
   readonly resolver: Resolver;
-  readonly run: RunProgram;
+  readonly shimLog: Pick<ShimLog, 'link'>;
   readonly timeouts: Timeouts;
 }
 
@@ -83,33 +82,15 @@ export function createRuntime(deps: RuntimeDeps): RuntimeLifecycle {
     entries.delete(keyOf(bundle));
   }
 
-  /** Reads the log of a shim that is not ours; returns how to stop. */
-  function follow(bundle: Bundle, shim: Shim): () => void {
-    if (shim.own) return () => undefined;
-    try {
-      return followShimLog(bundle, log);
-    } catch (error) {
-      log.warn('log of shim cannot be read, ignoring', { ...about(bundle), error });
-      return () => undefined;
-    }
-  }
-
   async function start(bundle: Bundle, shim: Shim, request: NewTask, signal: AbortSignal): Promise<ShimTask> {
-    let stopLog = (): void => undefined;
     try {
-      if (!shim.own) {
-        await makeShimLog(bundle, deps.run);
-        stopLog = follow(bundle, shim);
-      }
+      deps.shimLog.link(bundle);
       saveBinary(bundle, shim.path);
       const endpoint = await actions.start(shim, bundle, request.options);
       saveEndpoint(bundle, endpoint);
       signal.throwIfAborted();
-      const task = await connect(bundle, shim, endpoint, CONNECT_TIMEOUT);
-      task.onClose(stopLog);
-      return task;
+      return await connect(bundle, shim, endpoint, CONNECT_TIMEOUT);
     } catch (error) {
-      stopLog();
       throw wrap('failed to start shim: start failed', error);
     }
   }
@@ -221,11 +202,7 @@ export function createRuntime(deps: RuntimeDeps): RuntimeLifecycle {
         await recoverBundle(bundle, {
           log,
           cleanup,
-          connect: async (...args) => {
-            const task = await connect(...args);
-            task.onClose(follow(args[0], args[1]));
-            return task;
-          },
+          connect,
           adopt,
           forget,
           timeoutMs: timeouts.load,

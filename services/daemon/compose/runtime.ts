@@ -1,4 +1,5 @@
 // Puts together what runs tasks: the runtime, and the socket on which shims tell of events.
+import { createHash } from 'node:crypto';
 import { mkdir } from 'node:fs/promises';
 import path from 'node:path';
 import { createEventsTtrpc } from '../../events/service.ts';
@@ -11,6 +12,7 @@ import { createBundles } from '../../runtime/bundle.ts';
 import { runProgram } from '../../runtime/program.ts';
 import { createResolver } from '../../runtime/resolve.ts';
 import { createRuntime } from '../../runtime/runtime.ts';
+import { openShimLog } from '../../runtime/shim-log.ts';
 import { createTtrpcServer } from '../../runtime/ttrpc/server.ts';
 import { unmountBelow } from '../../runtime/unmount.ts';
 import type { Config } from '../defaults.ts';
@@ -31,7 +33,7 @@ export interface RuntimeParts {
 export async function startRuntime(config: Config, { log, events, version }: RuntimeParts): Promise<RunningRuntime> {
   const self = path.resolve(process.argv[1] ?? '');
   const ttrpcAddress = ttrpcAddressOf(config);
-  const socketFolder = path.join(config.state, 's');
+  const socketFolder = socketFolderOf(config);
   const tasksFolder = path.join(config.state, 'tasks');
   await mkdir(socketFolder, { recursive: true, mode: 0o700 });
   await mkdir(tasksFolder, { recursive: true, mode: 0o711 });
@@ -49,11 +51,12 @@ export async function startRuntime(config: Config, { log, events, version }: Run
 
   const timeout = (name: string): number => parseDuration(config.timeouts[`io.containerd.timeout.${name}`] ?? '5s');
   const timeouts = { load: timeout('shim.load'), cleanup: timeout('shim.cleanup'), shutdown: timeout('shim.shutdown') };
+  const shimLog = await openShimLog(path.join(config.state, 'shim-log'), runProgram, log);
   const runtime = createRuntime({
     log,
     events,
     timeouts,
-    run: runProgram,
+    shimLog,
     bundles: createBundles({ folder: tasksFolder, unmount: (target) => unmountBelow(target, runProgram) }),
     resolver: createResolver({
       shim: config.plugins['io.davit.runtime.v1'].shim,
@@ -78,10 +81,22 @@ export async function startRuntime(config: Config, { log, events, version }: Run
     async close() {
       await runtime.close();
       await ttrpc.close();
+      shimLog.close();
     },
   };
 }
 
 function ttrpcAddressOf(config: Config): string {
   return config.ttrpc.address === '' ? `${config.grpc.address}.ttrpc` : config.ttrpc.address;
+}
+
+/** A socket's path has 107 bytes at most, and its name, a slash before it, takes 65. */
+const MAX_SOCKET_FOLDER = 42;
+
+/** `<state>/s`; elsewhere, for this state alone, where that would make the sockets' paths too long. */
+function socketFolderOf(config: Config): string {
+  const folder = path.join(config.state, 's');
+  if (Buffer.byteLength(folder) <= MAX_SOCKET_FOLDER) return folder;
+  const hash = createHash('sha256').update(config.state).digest('hex').slice(0, 16);
+  return `/run/davit/s-${hash}`;
 }
