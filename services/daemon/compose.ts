@@ -28,7 +28,7 @@ import { createSnapshots } from '../snapshots/snapshots.ts';
 import { createTasksService } from '../tasks/service.ts';
 import { createVersionService, type BuildInfo } from '../version/service.ts';
 import { startRuntime } from './compose/runtime.ts';
-import { createDrivers } from './compose/snapshotters.ts';
+import { bootId, createDrivers } from './compose/snapshotters.ts';
 import type { Config } from './defaults.ts';
 import { listen } from './listen.ts';
 
@@ -66,10 +66,11 @@ export async function startDaemon(config: Config, deps: ComposeDeps): Promise<Da
     namespaces,
     events,
     folder: path.join(config.root, 'content'),
-    sharing: config.plugins['io.containerd.metadata.v1.bolt'].content_sharing_policy === 'isolated' ? 'isolated' : 'shared',
+    sharing:
+      config.plugins['io.containerd.metadata.v1.bolt'].content_sharing_policy === 'isolated' ? 'isolated' : 'shared',
   });
   const drivers = await createDrivers(config);
-  const snapshots = createSnapshots({ metadata, gc, leases, namespaces, events, log }, drivers);
+  const snapshots = createSnapshots({ metadata, gc, leases, namespaces, events, log, boot: await bootId() }, drivers);
   await metadata.open();
   await content.start();
   await snapshots.recover();
@@ -123,6 +124,7 @@ export async function startDaemon(config: Config, deps: ComposeDeps): Promise<Da
       await gc.stop();
       await tasks.close();
       await content.stop();
+      await snapshots.close();
       await metadata.close();
     },
   };

@@ -115,6 +115,8 @@ export interface Driver {
   commit(tree: Tree): Promise<void>;
   /** Removes a tree, whole, half made or absent; called after its record is gone. */
   remove(id: string): Promise<void>;
+  /** Resolves when all that was written to trees before is on disk. */
+  sync(): Promise<void>;
   /** Ids of all trees on disk, half made and half removed ones too. */
   trees(): Promise<readonly string[]>;
   /** Labels that the driver adds to what clients see. */

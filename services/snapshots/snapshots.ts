@@ -18,11 +18,15 @@ export interface SnapshotsDeps {
   readonly namespaces: Pick<Namespaces, 'register'>;
   readonly events: Publisher;
   readonly log: Logger;
+  /** Differs with every start of the machine. */
+  readonly boot: string;
 }
 
 export interface DaemonSnapshots extends Snapshots {
   /** After the metadata was opened and before any call: finds free ids, and removes leftovers in the background. */
   recover(): Promise<void>;
+  /** After the last call. */
+  close(): Promise<void>;
 }
 
 /** To be called before the metadata is opened. */
@@ -46,6 +50,9 @@ export function createSnapshots(deps: SnapshotsDeps, drivers: readonly Driver[])
     },
     async recover() {
       for (const snapshotter of byName.values()) await snapshotter.recover();
+    },
+    async close() {
+      for (const snapshotter of byName.values()) await snapshotter.close();
     },
   };
 }

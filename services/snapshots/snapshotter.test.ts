@@ -9,7 +9,7 @@ import { temporaryFolder } from '../lib/testing/folder.ts';
 import { createGarbageCollector } from '../metadata/gc.ts';
 import { MetadataStore } from '../metadata/store.ts';
 import { createNamespaces } from '../namespaces/store.ts';
-import type { Driver } from './api.ts';
+import type { Driver, Snapshotter } from './api.ts';
 import { createNativeDriver } from './drivers/native.ts';
 import { createOverlayDriver } from './drivers/overlayfs.ts';
 import { nodeFiles } from './drivers/node-files.ts';
@@ -29,7 +29,7 @@ const overlay = (root: string): Promise<Driver> =>
 const native = (root: string): Promise<Driver> => createNativeDriver(root, nodeFiles);
 
 /** The daemon's snapshots on a folder, as compose.ts makes them. */
-async function start(root: string, makeDriver: (root: string) => Promise<Driver>) {
+async function start(root: string, makeDriver: (root: string) => Promise<Driver>, boot = 'boot-1') {
   const log = createLogger({ level: 'error', format: 'text', stream: process.stderr });
   const published: string[] = [];
   const events = {
@@ -41,7 +41,7 @@ async function start(root: string, makeDriver: (root: string) => Promise<Driver>
   const namespaces = createNamespaces({ metadata, events });
   const leases = createLeases({ metadata, gc, namespaces });
   const driver = await makeDriver(path.join(root, 'driver'));
-  const snapshots = createSnapshots({ metadata, gc, leases, namespaces, events, log }, [driver]);
+  const snapshots = createSnapshots({ metadata, gc, leases, namespaces, events, log, boot }, [driver]);
   await metadata.open();
   await snapshots.recover();
   gc.start();
@@ -54,8 +54,14 @@ async function start(root: string, makeDriver: (root: string) => Promise<Driver>
     namespaces,
     published,
     trees: async () => (await readdir(path.join(root, 'driver/snapshots'))).sort(),
+    /** Stops without writing out what is not on disk yet. */
+    crash: async () => {
+      await gc.stop();
+      await metadata.close();
+    },
     stop: async () => {
       await gc.stop();
+      await snapshots.close();
       await subject.cleanup();
       await metadata.close();
     },
@@ -154,6 +160,41 @@ describe('snapshots', () => {
     assert.deepEqual(names(), ['root']);
     assert.equal((await trees()).length, 1);
     await stop();
+  });
+
+  it('forgets after a power cut what may not have been on disk, and what was made on it', async () => {
+    await using folder = await temporaryFolder();
+    const commit = async (subject: Snapshotter, name: string, parent: string): Promise<void> => {
+      await subject.prepare(scope, `${name}-key`, parent, NO_LABELS);
+      await subject.commit(scope, name, `${name}-key`, '', NO_LABELS);
+    };
+    const before = await start(folder.path, overlay);
+    await commit(before.subject, 'old', '');
+    await before.stop();
+    const first = await start(folder.path, overlay);
+    await commit(first.subject, 'new', 'old');
+    await commit(first.subject, 'newer', 'new');
+    await first.subject.prepare(scope, 'work', 'newer', NO_LABELS);
+    await first.subject.prepare(scope, 'kept', 'old', NO_LABELS);
+    await first.crash();
+
+    const second = await start(folder.path, overlay);
+    assert.deepEqual(
+      second.subject.list('test', []).map((info) => info.name),
+      ['kept', 'new', 'newer', 'old', 'work'],
+      'the machine did not stop',
+    );
+    await second.crash();
+
+    const third = await start(folder.path, overlay, 'boot-2');
+    assert.deepEqual(
+      third.subject.list('test', []).map((info) => info.name),
+      ['kept', 'old'],
+    );
+    await third.stop();
+    const fourth = await start(folder.path, overlay, 'boot-3');
+    assert.equal(fourth.subject.list('test', []).length, 2);
+    await fourth.stop();
   });
 
   it('keeps a namespace from being deleted', async () => {

@@ -15,6 +15,7 @@ import type { Mount } from '../lib/mount.ts';
 import type { Driver, Info, Kind, Snapshotter, Tree, Usage } from './api.ts';
 import { filterFields } from './filter.ts';
 import { createReaper } from './reaper.ts';
+import { createSettler } from './settler.ts';
 import {
   erase,
   existing,
@@ -40,6 +41,8 @@ export interface SnapshotterDeps {
   readonly events: Publisher;
   readonly gc: Pick<GarbageCollector, 'deleted'>;
   readonly log: Logger;
+  /** Differs with every start of the machine. */
+  readonly boot: string;
 }
 
 /** A snapshotter as the daemon holds it. */
@@ -48,11 +51,14 @@ export interface LocalSnapshotter extends Snapshotter {
   recover(): Promise<void>;
   /** Tells of a record that garbage collection removed; its files are left to cleanup(). */
   discarded(namespace: string, key: string): void;
+  /** Writes out what is not on disk yet. Calls that are running may fail. */
+  close(): Promise<void>;
 }
 
 export function createSnapshotter(deps: SnapshotterDeps): LocalSnapshotter {
   const { driver, table, metadata, leases, events, gc, log } = deps;
   const reaper = createReaper(driver, log);
+  const settler = createSettler(deps);
   /** Trees without a record that are no garbage: they are being made. */
   const unborn = new Set<string>();
   let nextId = 1;
@@ -90,7 +96,16 @@ export function createSnapshotter(deps: SnapshotterDeps): LocalSnapshotter {
       await driver.create(tree);
       await metadata.update((transaction) => {
         const created = now();
-        const record: SnapshotRecord = { id, kind, parent, created, updated: created, labels, usage: null };
+        const record: SnapshotRecord = {
+          id,
+          kind,
+          parent,
+          created,
+          updated: created,
+          labels,
+          usage: null,
+          unsettled: null,
+        };
         insert(transaction, table, namespace, key, record, parentRecord?.id);
         leases.hold(transaction, scope, resource(key));
       });
@@ -199,8 +214,10 @@ export function createSnapshotter(deps: SnapshotterDeps): LocalSnapshotter {
           updated: created,
           labels,
           usage,
+          unsettled: settler.boot,
         });
       });
+      settler.committed();
       events.publish(namespace, '/snapshot/commit', 'containerd.events.SnapshotCommit', {
         key,
         name,
@@ -258,12 +275,14 @@ export function createSnapshotter(deps: SnapshotterDeps): LocalSnapshotter {
     },
 
     async recover() {
+      await settler.recover();
       const ids = [...allRecords(table).map((record) => record.id), ...(await driver.trees())];
       nextId = 1 + ids.reduce((most, id) => Math.max(most, Number.parseInt(id, 10) || 0), 0);
       await sweep();
     },
 
     discarded: removed,
+    close: () => settler.close(),
   };
 }
 

@@ -19,6 +19,8 @@ export interface SnapshotRecord {
   readonly labels: Labels;
   /** Measured when it was committed. */
   readonly usage: Usage | null;
+  /** The boot in which it was committed, until its files are known to be on disk. */
+  readonly unsettled: string | null;
 }
 
 export interface SnapshotTable extends Table<SnapshotRecord> {

@@ -1,4 +1,5 @@
 // Which snapshotters the daemon has, and where they keep their trees.
+import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import type { Driver } from '../../snapshots/api.ts';
 import { createNativeDriver } from '../../snapshots/drivers/native.ts';
@@ -15,4 +16,9 @@ export async function createDrivers({ root, plugins }: Config): Promise<Driver[]
     await createOverlayDriver(folder(overlay.root_path, 'overlayfs'), nodeFiles, options),
     await createNativeDriver(folder(native.root_path, 'native'), nodeFiles),
   ];
+}
+
+/** Differs with every start of the machine. */
+export async function bootId(): Promise<string> {
+  return (await readFile('/proc/sys/kernel/random/boot_id', 'utf8')).trim();
 }

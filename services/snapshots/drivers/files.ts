@@ -6,6 +6,8 @@ export interface TreeFiles {
   usage(folder: string): Promise<Usage>;
   /** Removes a folder and all below it; nothing happens when it is absent. */
   remove(folder: string): Promise<void>;
+  /** Resolves when the file system that `folder` is on has written everything. */
+  sync(folder: string): Promise<void>;
   /** Copies all below `from`, and its own owner, mode, times and attributes, into the folder `to`. */
   copy(from: string, to: string): Promise<void>;
 }

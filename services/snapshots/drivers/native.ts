@@ -38,6 +38,7 @@ export async function createNativeDriver(root: string, files: TreeFiles): Promis
     usage: (tree) => files.usage(folder(tree.id)),
     commit: () => Promise.resolve(),
     remove: (id) => files.remove(folder(id)),
+    sync: () => files.sync(trees),
     trees: () => readdir(trees),
     describe: () => NO_LABELS,
   };

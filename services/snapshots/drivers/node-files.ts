@@ -16,6 +16,9 @@ export const nodeFiles: TreeFiles = {
     return { size: await sizeOf(folder, seen), inodes: seen.size } satisfies Usage;
   },
   remove: (folder) => rm(folder, { recursive: true, force: true }),
+  async sync(folder) {
+    await run('sync', ['-f', folder]);
+  },
   async copy(from, to) {
     await run('cp', ['-a', `${from}/.`, to]);
   },

@@ -80,6 +80,7 @@ export async function createOverlayDriver(root: string, files: TreeFiles, option
       await files.remove(path.join(trees, id));
     },
 
+    sync: () => files.sync(trees),
     trees: () => readdir(trees),
 
     describe: (tree) => (options.upperdirLabel ? new Map([[UPPERDIR_LABEL, upper(tree.id)]]) : NO_LABELS),
