@@ -120,5 +120,5 @@ export interface Driver {
   /** Ids of all trees on disk, half made and half removed ones too. */
   trees(): Promise<readonly string[]>;
   /** Labels that the driver adds to what clients see. */
-  describe(tree: Tree): Labels;
+  describe(id: string): Labels;
 }

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdir, readdir } from 'node:fs/promises';
+import { lstat, mkdir, readdir } from 'node:fs/promises';
 import path from 'node:path';
 import { createLeases } from '../leases/store.ts';
 import { kindOf } from '../lib/errors.ts';
@@ -202,6 +202,35 @@ describe('snapshots', () => {
     const { subject, namespaces, stop } = await start(folder.path, overlay);
     await subject.prepare(scope, 'key', '', NO_LABELS);
     await assert.rejects(namespaces.delete('test'), /snapshots on "overlayfs" snapshotter/);
+    await stop();
+  });
+
+  it('tells where the changes are when it is configured to', async () => {
+    await using folder = await temporaryFolder();
+    const labelled = (root: string): Promise<Driver> =>
+      createOverlayDriver(root, nodeFiles, { mountOptions: ['index=on', 'metacopy=on'], upperdirLabel: true });
+    const { subject, stop } = await start(folder.path, labelled);
+    await subject.prepare(scope, 'key', '', NO_LABELS);
+    await subject.commit(scope, 'base', 'key', '', NO_LABELS);
+    const [mount] = await subject.prepare(scope, 'key', 'base', new Map([['a', 'b']]));
+    const upper = subject.stat('test', 'key').labels.get('containerd.io/snapshot/overlay.upperdir');
+    assert(upper !== undefined && mount !== undefined);
+    assert(mount.options.includes(`upperdir=${upper}`));
+    assert.deepEqual(mount.options.slice(-2), ['index=on', 'metacopy=on']);
+    assert.equal(subject.list('test', [`labels."containerd.io/snapshot/overlay.upperdir"=="${upper}"`]).length, 1);
+    await stop();
+  });
+
+  it('gives root the ids that labels map it to', async () => {
+    await using folder = await temporaryFolder();
+    const { subject, stop } = await start(folder.path, overlay);
+    const labels = new Map([
+      ['containerd.io/snapshot/uidmapping', '0:100000:65536'],
+      ['containerd.io/snapshot/gidmapping', '0:200000:65536'],
+    ]);
+    const [mount] = await subject.prepare(scope, 'key', '', labels);
+    const { uid, gid } = await lstat(mount?.source ?? '');
+    assert.deepEqual([uid, gid], [100000, 200000]);
     await stop();
   });
 

@@ -238,7 +238,7 @@ export function createSnapshotter(deps: SnapshotterDeps): LocalSnapshotter {
 
     stat(namespace, key) {
       const record = existing(table, namespace, key);
-      return infoOf(key, record, driver.describe(treeOf(table, namespace, record)));
+      return infoOf(key, record, driver.describe(record.id));
     },
 
     async update(namespace, key, labels, mask) {
@@ -249,14 +249,14 @@ export function createSnapshotter(deps: SnapshotterDeps): LocalSnapshotter {
         transaction.put(table, namespace, key, changed);
         return changed;
       });
-      return infoOf(key, record, driver.describe(treeOf(table, namespace, record)));
+      return infoOf(key, record, driver.describe(record.id));
     },
 
     list(namespace, filters) {
       const matches = parseFilters(filters);
       const found: Info[] = [];
       for (const [key, record] of table.list(namespace)) {
-        const info = infoOf(key, record, driver.describe(treeOf(table, namespace, record)));
+        const info = infoOf(key, record, driver.describe(record.id));
         if (matches(filterFields(info))) found.push(info);
       }
       return found;

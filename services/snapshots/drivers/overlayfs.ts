@@ -83,7 +83,7 @@ export async function createOverlayDriver(root: string, files: TreeFiles, option
     sync: () => files.sync(trees),
     trees: () => readdir(trees),
 
-    describe: (tree) => (options.upperdirLabel ? new Map([[UPPERDIR_LABEL, upper(tree.id)]]) : NO_LABELS),
+    describe: (id) => (options.upperdirLabel ? new Map([[UPPERDIR_LABEL, upper(id)]]) : NO_LABELS),
   };
 }
 
