@@ -1,0 +1,12 @@
+// The shim's log: one line per call on standard error, which is the bundle's `log` FIFO or
+// /dev/null. Never blocks; a line that does not fit is lost. Not used in a container's path when
+// nothing goes wrong.
+#pragma once
+
+#include <string_view>
+
+namespace davit::shim {
+
+void log(std::string_view message);
+
+}  // namespace davit::shim

@@ -1,0 +1,25 @@
+#include "shim/task/options.h"
+
+namespace davit::shim {
+
+Result<> apply_options(const wire::Any& options, oci::CreateOptions& create, IoContext& io) {
+  if (options.type_url != "containerd.runc.v1.Options") return {};
+  wire::RuncOptions runc;
+  if (!wire::decode(options.value, runc)) return fail(EINVAL, "runtime options: malformed");
+  const std::string& binary = runc.binary_name;
+  if (!binary.empty() && binary != "runc" && binary != "davit-oci") {
+    return fail(ENOTSUP, "runtime binary \"" + binary +
+                             "\": this shim runs containers itself; use io.containerd.runc.v2 for "
+                             "another OCI runtime");
+  }
+  if (runc.systemd_cgroup) {
+    return fail(ENOTSUP, "systemd cgroups: not available; use the cgroupfs driver");
+  }
+  create.no_pivot = runc.no_pivot_root;
+  create.no_new_keyring = runc.no_new_keyring;
+  io.uid = runc.io_uid;
+  io.gid = runc.io_gid;
+  return {};
+}
+
+}  // namespace davit::shim

@@ -1,0 +1,334 @@
+#include "shim/task/task.h"
+
+#include <signal.h>
+#include <sys/epoll.h>
+#include <sys/syscall.h>
+
+#include <utility>
+
+#include "shim/log.h"
+#include "shim/task/metrics.h"
+#include "shim/task/options.h"
+#include "shim/task/rootfs.h"
+#include "shim/wire/pb.h"
+
+namespace davit::shim {
+
+using ttrpc::Code;
+using ttrpc::Status;
+
+namespace {
+
+Code code_of(int error) {
+  switch (error) {
+    case ENOTSUP:
+      return Code::kUnimplemented;
+    case EINVAL:
+      return Code::kInvalidArgument;
+    default:
+      return Code::kUnknown;
+  }
+}
+
+std::string task_io(const wire::StdioPaths& stdio) {
+  pb::Writer w;
+  w.text(1, stdio.in);
+  w.text(2, stdio.out);
+  w.text(3, stdio.err);
+  w.boolean(4, stdio.terminal);
+  return w.take();
+}
+
+}  // namespace
+
+Task::Task(Host& host, wire::CreateTaskRequest request, std::function<void()> gone)
+    : host_(host), request_(std::move(request)), gone_(std::move(gone)) {
+  io_context_.container_id = request_.id;
+  io_context_.namespace_ = host.namespace_;
+  init_.stdio = request_.stdio;
+}
+
+Task::~Task() {
+  if (exit_timer_ != 0) host_.loop.cancel(exit_timer_);
+}
+
+void Task::answer(const Call& call, std::string_view payload) {
+  host_.server.reply(call, {}, payload);
+}
+
+void Task::refuse(const Call& call, const Status& status) {
+  host_.server.reply(call, status, {});
+}
+
+void Task::refuse(const Call& call, const std::string& context, const Error& error) {
+  refuse(call, {code_of(error.code), context + ": " + error.text()});
+}
+
+Task::Process* Task::find(const Call& call, const std::string& exec_id) {
+  if (exec_id.empty()) return &init_;
+  const auto found = execs_.find(exec_id);
+  if (found != execs_.end()) return &found->second;
+  refuse(call, not_found("process does not exist " + exec_id));
+  return nullptr;
+}
+
+Task::Process* Task::find(const Call& call, const std::string& exec_id, Operation operation) {
+  Process* process = find(call, exec_id);
+  if (process == nullptr) return nullptr;
+  const Status status = check(operation, process->phase, process->is_exec());
+  if (status.code == Code::kOk) return process;
+  refuse(call, status);
+  return nullptr;
+}
+
+void Task::create(const Call& call) {
+  oci::CreateOptions options;
+  options.id = request_.id;
+  options.bundle = request_.bundle;
+  Result<> possible = apply_options(request_.options, options, io_context_);
+  if (!request_.checkpoint.empty()) possible = fail(ENOTSUP, "restore from a checkpoint");
+  if (!possible) {
+    const Error& error = possible.error();
+    // Not the kernel's words: the message says it all.
+    refuse(call, {code_of(error.code), error.message});
+    return gone_();
+  }
+  init_.io = std::make_unique<ProcessIo>(host_.loop);
+  init_.io->open(io_context_, request_.stdio, [this, call, options](Result<> opened) {
+    if (opened) return io_ready(call, options);
+    refuse(call, "OCI runtime create failed: stdio", opened.error());
+    gone_();
+  });
+}
+
+void Task::io_ready(const Call& call, const oci::CreateOptions& options) {
+  auto made = make_container(options);
+  if (!made) {
+    refuse(call, "OCI runtime create failed", made.error());
+    release();
+    return gone_();
+  }
+  init_.phase = Phase::kCreated;
+  pb::Writer event;
+  event.text(1, request_.id);
+  event.text(2, request_.bundle);
+  for (const auto& mount : request_.rootfs) event.bytes_always(3, wire::encode(mount));
+  event.bytes(4, task_io(request_.stdio));
+  event.varint(6, static_cast<uint32_t>(init_.pid));
+  host_.events.publish("/tasks/create", "containerd.events.TaskCreate", event.data());
+  request_.rootfs = {};
+  request_.options = {};
+  answer(call, wire::encode_pid(static_cast<uint32_t>(init_.pid)));
+}
+
+Result<> Task::make_container(const oci::CreateOptions& options) {
+  if (!request_.rootfs.empty()) {
+    const std::string target = request_.bundle + "/rootfs";
+    DAVIT_TRY(rootfs::mount(request_.rootfs, target));
+    rootfs_ = target;
+  }
+  oci::CreateOptions with_stdio = options;
+  with_stdio.stdio = init_.io->ends();
+  DAVIT_ASSIGN(container_, oci::Container::create(with_stdio));
+  for (const auto& warning : container_->warnings()) log(warning);
+  init_.pid = container_->pid();
+  return init_.io->launched(container_->take_console());
+}
+
+void Task::start(const Call& call, const std::string& exec_id) {
+  Process* process = find(call, exec_id);
+  if (process == nullptr) return;
+  if (process->is_exec() && !may_exec(call)) return;
+  process = find(call, exec_id, Operation::kStart);
+  if (process == nullptr) return;
+  if (process->is_exec()) return start_exec(call, *process);
+  if (auto started = container_->start(); !started) {
+    return refuse(call, "OCI runtime start failed", started.error());
+  }
+  init_.phase = Phase::kRunning;
+  pb::Writer event;
+  event.text(1, id());
+  event.varint(2, static_cast<uint32_t>(init_.pid));
+  host_.events.publish("/tasks/start", "containerd.events.TaskStart", event.data());
+  answer(call, wire::encode_pid(static_cast<uint32_t>(init_.pid)));
+  watch_oom();
+}
+
+bool Task::may_exec(const Call& call) {
+  if (init_.phase == Phase::kStopped) {
+    refuse(call, failed_precondition("container " + id() + " init process is not running"));
+    return false;
+  }
+  return find(call, "", Operation::kExec) != nullptr;
+}
+
+void Task::exec(const Call& call, wire::ExecProcessRequest request) {
+  if (!may_exec(call)) return;
+  if (request.exec_id.empty()) return refuse(call, {Code::kInvalidArgument, "exec id is required"});
+  if (execs_.contains(request.exec_id)) {
+    return refuse(call, already_exists("id " + request.exec_id));
+  }
+  Process& process = execs_[request.exec_id];
+  process.exec_id = request.exec_id;
+  process.phase = Phase::kCreated;
+  process.spec = std::move(request.spec.value);
+  process.stdio = std::move(request.stdio);
+  pb::Writer event;
+  event.text(1, id());
+  event.text(2, process.exec_id);
+  host_.events.publish("/tasks/exec-added", "containerd.events.TaskExecAdded", event.data());
+  answer(call);
+}
+
+void Task::start_exec(const Call& call, Process& process) {
+  process.phase = Phase::kStarting;
+  process.starter = call;
+  process.io = std::make_unique<ProcessIo>(host_.loop);
+  process.io->open(io_context_, process.stdio, [this, call, &process](Result<> opened) {
+    process.starter.reset();
+    if (opened && may_exec(call)) return launch_exec(call, process);
+    if (!opened) refuse(call, "OCI runtime exec failed: stdio", opened.error());
+    process.phase = Phase::kCreated;
+    process.io.reset();
+  });
+}
+
+void Task::launch_exec(const Call& call, Process& process) {
+  auto launched = container_->exec(process.spec, process.io->ends());
+  if (!launched) {
+    refuse(call, "OCI runtime exec failed", launched.error());
+    process.phase = Phase::kCreated;
+    process.io.reset();
+    return;
+  }
+  for (const auto& warning : launched->warnings) log(warning);
+  process.spec = {};
+  process.pid = launched->pid;
+  process.pidfd = std::move(launched->pidfd);
+  process.phase = Phase::kRunning;
+  if (auto pumped = process.io->launched(std::move(launched->console)); !pumped) {
+    log("exec " + process.exec_id + ": " + pumped.error().text());
+  }
+  pb::Writer event;
+  event.text(1, id());
+  event.text(2, process.exec_id);
+  event.varint(3, static_cast<uint32_t>(process.pid));
+  host_.events.publish("/tasks/exec-started", "containerd.events.TaskExecStarted", event.data());
+  answer(call, wire::encode_pid(static_cast<uint32_t>(process.pid)));
+}
+
+void Task::state(const Call& call, const std::string& exec_id) {
+  const Process* process = find(call, exec_id);
+  if (process == nullptr) return;
+  wire::State state;
+  state.id = id();
+  state.bundle = request_.bundle;
+  state.pid = static_cast<uint32_t>(process->pid);
+  state.status = visible(process->phase);
+  state.stdio = process->stdio;
+  state.exit_status = process->exit_status;
+  state.exited_at = process->exited_at;
+  state.exec_id = exec_id;
+  answer(call, wire::encode(state));
+}
+
+void Task::wait(const Call& call, const std::string& exec_id) {
+  Process* process = find(call, exec_id);
+  if (process == nullptr) return;
+  if (process->phase == Phase::kStopped || process->phase == Phase::kDeleting) {
+    return answer(call, wire::encode_wait(process->exit_status, process->exited_at));
+  }
+  std::erase_if(process->waiters, [this](const Call& c) { return !host_.server.waiting(c); });
+  process->waiters.push_back(call);
+}
+
+void Task::kill(const Call& call, const wire::ProcessRequest& request) {
+  Process* process = find(call, request.exec_id, Operation::kKill);
+  if (process == nullptr) return;
+  const int signal = static_cast<int>(request.signal);
+  Result<> killed;
+  if (process->is_exec()) {
+    if (::syscall(SYS_pidfd_send_signal, process->pidfd.get(), signal, nullptr, 0) != 0) {
+      killed = fail_errno("kill exec \"" + process->exec_id + "\"");
+    }
+  } else {
+    killed = request.all ? container_->kill_all(signal) : container_->kill(signal);
+  }
+  if (!killed && killed.error().code == ESRCH) {
+    return refuse(call, not_found("process already finished"));
+  }
+  if (!killed) return refuse(call, "kill", killed.error());
+  // A frozen process dies only when it is thawed.
+  if (signal == SIGKILL && init_.phase == Phase::kPaused) {
+    if (auto resumed = container_->resume()) init_.phase = Phase::kRunning;
+  }
+  answer(call);
+}
+
+void Task::pids(const Call& call) {
+  if (container_ == nullptr) return refuse(call, not_found("container not created"));
+  auto pids = container_->pids();
+  if (!pids) return refuse(call, "pids", pids.error());
+  std::vector<wire::ProcessInfo> processes;
+  for (const pid_t pid : *pids) {
+    auto& info = processes.emplace_back();
+    info.pid = static_cast<uint32_t>(pid);
+    for (const auto& [exec_id, exec] : execs_) {
+      if (exec.pid == pid) info.exec_id = exec_id;
+    }
+  }
+  answer(call, wire::encode(processes));
+}
+
+void Task::pause(const Call& call) {
+  if (find(call, "", Operation::kPause) == nullptr) return;
+  if (auto paused = container_->pause(); !paused) return refuse(call, "pause", paused.error());
+  init_.phase = Phase::kPaused;
+  pb::Writer event;
+  event.text(1, id());
+  host_.events.publish("/tasks/paused", "containerd.events.TaskPaused", event.data());
+  answer(call);
+}
+
+void Task::resume(const Call& call) {
+  if (find(call, "", Operation::kResume) == nullptr) return;
+  if (auto resumed = container_->resume(); !resumed) return refuse(call, "resume", resumed.error());
+  init_.phase = Phase::kRunning;
+  pb::Writer event;
+  event.text(1, id());
+  host_.events.publish("/tasks/resumed", "containerd.events.TaskResumed", event.data());
+  answer(call);
+}
+
+void Task::resize(const Call& call, const wire::ProcessRequest& request) {
+  Process* process = find(call, request.exec_id, Operation::kResize);
+  if (process == nullptr) return;
+  if (process->io == nullptr) return answer(call);
+  auto resized = process->io->resize(request.width, request.height);
+  if (!resized) return refuse(call, "resize", resized.error());
+  answer(call);
+}
+
+void Task::close_io(const Call& call, const wire::ProcessRequest& request) {
+  Process* process = find(call, request.exec_id);
+  if (process == nullptr) return;
+  if (request.stdin_ && process->io != nullptr) process->io->close_stdin();
+  answer(call);
+}
+
+void Task::update(const Call& call, const std::string& resources) {
+  if (find(call, "", Operation::kUpdate) == nullptr) return;
+  if (auto done = container_->update(resources); !done) return refuse(call, "update", done.error());
+  answer(call);
+}
+
+void Task::stats(const Call& call) {
+  if (container_ == nullptr) return refuse(call, not_found("cgroup does not exist"));
+  auto stats = container_->stats();
+  if (!stats) return refuse(call, "stats", stats.error());
+  pb::Writer response;
+  response.bytes(1, wire::encode(encode_metrics(*stats)));
+  answer(call, response.data());
+}
+
+}  // namespace davit::shim

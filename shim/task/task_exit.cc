@@ -1,0 +1,182 @@
+// The end of a task's processes: exits, their order, out-of-memory kills, deletion.
+#include <signal.h>
+#include <sys/epoll.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "shim/log.h"
+#include "shim/task/rootfs.h"
+#include "shim/task/task.h"
+#include "shim/wire/pb.h"
+
+namespace davit::shim {
+
+namespace {
+
+// How long init's exit is held back for execs that were killed but are not reaped yet.
+constexpr int64_t kExecExitTime = 5000;
+
+}  // namespace
+
+void Task::watch_oom() {
+  auto watch = container_->oom_watch();
+  if (!watch) return log("out-of-memory watch: " + watch.error().text());
+  oom_ = std::move(*watch);
+  auto started =
+      oom_watch_.start(host_.loop, oom_.fd.get(), EPOLLIN, [this](uint32_t) { check_oom(); });
+  if (!started) log(started.error().text());
+}
+
+void Task::check_oom() {
+  if (!oom_.fd) return;
+  const auto kills = oom_.read();
+  if (!kills) {
+    // The cgroup is going away.
+    oom_watch_.stop();
+    return;
+  }
+  if (*kills <= oom_kills_) return;
+  oom_kills_ = *kills;
+  pb::Writer event;
+  event.text(1, id());
+  host_.events.publish("/tasks/oom", "containerd.events.TaskOOM", event.data());
+}
+
+bool Task::exited(const Exit& exit) {
+  if (exit.pid == init_.pid && init_.pid > 0) {
+    init_exited(exit);
+    return true;
+  }
+  if (init_.io && init_.io->logger_pid() == exit.pid) {
+    init_.io->logger_exited();
+    return true;
+  }
+  for (auto& [exec_id, exec] : execs_) {
+    if (exec.io && exec.io->logger_pid() == exit.pid) {
+      exec.io->logger_exited();
+      return true;
+    }
+    if (exec.pid != exit.pid || exec.phase == Phase::kStopped) continue;
+    finish(exec, exit);
+    if (init_exit_) settle_init_exit();
+    return true;
+  }
+  return false;
+}
+
+// Where the pid namespace is shared, what init leaves behind lives on: it is killed, and init's
+// exit is told after the execs' exits.
+void Task::init_exited(const Exit& exit) {
+  if (init_.phase == Phase::kStopped || init_exit_) return;
+  check_oom();
+  oom_watch_.stop();
+  oom_ = {};
+  const auto left = container_->pids();
+  if (left && !left->empty()) {
+    if (auto killed = container_->kill_all(SIGKILL); !killed) log(killed.error().text());
+  }
+  init_exit_ = exit;
+  exit_timer_ = host_.loop.after(kExecExitTime, [this] {
+    exit_timer_ = 0;
+    finish(init_, *std::exchange(init_exit_, std::nullopt));
+  });
+  settle_init_exit();
+}
+
+void Task::settle_init_exit() {
+  const bool execs_running = std::ranges::any_of(
+      execs_, [](const auto& entry) { return entry.second.phase == Phase::kRunning; });
+  if (execs_running) return;
+  host_.loop.cancel(std::exchange(exit_timer_, 0));
+  finish(init_, *std::exchange(init_exit_, std::nullopt));
+}
+
+void Task::finish(Process& process, const Exit& exit) {
+  process.phase = Phase::kStopped;
+  process.exit_status = exit.status;
+  process.exited_at = exit.at;
+  process.pidfd.reset();
+  if (process.io) process.io->exited();
+  pb::Writer event;
+  event.text(1, id());
+  event.text(2, process.is_exec() ? process.exec_id : id());
+  event.varint(3, static_cast<uint32_t>(process.pid));
+  event.varint(4, process.exit_status);
+  event.bytes(5, wire::encode(process.exited_at));
+  host_.events.publish("/tasks/exit", "containerd.events.TaskExit", event.data());
+  const std::string payload = wire::encode_wait(process.exit_status, process.exited_at);
+  for (const Call& call : std::exchange(process.waiters, {})) answer(call, payload);
+  if (const auto deleter = std::exchange(process.deleter, std::nullopt)) {
+    remove_now(*deleter, process);
+  }
+}
+
+void Task::remove(const Call& call, const std::string& exec_id) {
+  Process* process = find(call, exec_id, Operation::kDelete);
+  if (process == nullptr) return;
+  if (process->phase == Phase::kStopped || process->is_exec()) return remove_now(call, *process);
+  // A created init has a process, which has to go first.
+  if (process->deleter) return refuse(call, failed_precondition("task is being deleted"));
+  if (auto killed = container_->kill(SIGKILL); !killed && killed.error().code != ESRCH) {
+    return refuse(call, "kill", killed.error());
+  }
+  process->deleter = call;
+}
+
+void Task::remove_now(const Call& call, Process& process) {
+  process.phase = Phase::kDeleting;
+  const auto done = [this, call, exec_id = process.exec_id] { removed(call, exec_id); };
+  if (process.io == nullptr) return done();
+  process.io->drain(done);
+}
+
+void Task::removed(const Call& call, const std::string& exec_id) {
+  Process& process = exec_id.empty() ? init_ : execs_.at(exec_id);
+  const auto pid = static_cast<uint32_t>(process.pid);
+  const std::string payload = wire::encode_delete(pid, process.exit_status, process.exited_at);
+  if (process.is_exec()) {
+    const std::string waited = wire::encode_wait(process.exit_status, process.exited_at);
+    for (const Call& waiter : process.waiters) answer(waiter, waited);
+    answer(call, payload);
+    execs_.erase(exec_id);
+    return;
+  }
+  for (auto& [name, exec] : execs_) {
+    if (exec.starter) exec.waiters.push_back(*exec.starter);
+    for (const Call& waiter : exec.waiters) {
+      refuse(waiter, not_found("process does not exist " + name));
+    }
+  }
+  release();
+  pb::Writer event;
+  event.text(1, id());
+  event.varint(2, pid);
+  event.varint(3, process.exit_status);
+  event.bytes(4, wire::encode(process.exited_at));
+  host_.events.publish("/tasks/delete", "containerd.events.TaskDelete", event.data());
+  answer(call, payload);
+  gone_();
+}
+
+// Gives back what the container holds on the host. Goes on past failures: a container that cannot
+// be deleted helps nobody, and what is left behind is in the log.
+void Task::release() {
+  if (container_) {
+    if (auto destroyed = container_->destroy(); !destroyed) {
+      log("delete container: " + destroyed.error().text());
+    }
+    container_.reset();
+  }
+  if (rootfs_.empty()) return;
+  if (auto unmounted = rootfs::unmount(rootfs_); !unmounted) log(unmounted.error().text());
+  rootfs_.clear();
+}
+
+void Task::kill_everything() {
+  if (!container_ || init_.phase == Phase::kStopped || init_.phase == Phase::kDeleting) return;
+  (void)container_->kill_all(SIGKILL);
+  (void)container_->kill(SIGKILL);
+}
+
+}  // namespace davit::shim
