@@ -25,6 +25,8 @@ import { createNamespacesService } from '../namespaces/service.ts';
 import { createNamespaces } from '../namespaces/store.ts';
 import { createSnapshotsService } from '../snapshots/service.ts';
 import { createSnapshots } from '../snapshots/snapshots.ts';
+import type { TaskMetrics } from '../tasks/api.ts';
+import { createTaskMetrics } from '../tasks/metrics.ts';
 import { createTasksService } from '../tasks/service.ts';
 import { createVersionService, type BuildInfo } from '../version/service.ts';
 import { startRuntime } from './compose/runtime.ts';
@@ -33,6 +35,7 @@ import type { Config } from './defaults.ts';
 import { listen } from './listen.ts';
 
 export interface Daemon {
+  readonly taskMetrics: TaskMetrics;
   /** Ends calls, closes sockets and stores. Containers go on running. */
   stop(): Promise<void>;
 }
@@ -116,6 +119,7 @@ export async function startDaemon(config: Config, deps: ComposeDeps): Promise<Da
   gc.start();
 
   return {
+    taskMetrics: createTaskMetrics(tasks.runtime, log),
     async stop() {
       const ended = new Promise<void>((resolve) => server.tryShutdown(() => resolve()));
       const timer = setTimeout(() => server.forceShutdown(), STOP_GRACE);

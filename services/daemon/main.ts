@@ -56,6 +56,7 @@ async function run(config: Config): Promise<void> {
       ? undefined
       : await (await import('./metrics.ts')).serveMetrics(config.metrics.address, config.metrics.grpc_histogram, BUILD);
   const daemon = await startDaemon(config, { log, build: BUILD, observer: metrics?.observer ?? SILENT });
+  metrics?.watch(daemon.taskMetrics);
   log.info('davitd successfully booted', {
     address: config.grpc.address,
     seconds: Math.round(performance.now()) / 1000,

@@ -3,10 +3,13 @@ import http from 'node:http';
 import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from 'prom-client';
 import type { CallObserver } from '../grpc/server.ts';
 import { Failure } from '../lib/errors.ts';
+import type { TaskMetrics } from '../tasks/api.ts';
 import type { BuildInfo } from '../version/service.ts';
+import { registerTaskMetrics } from './task-metrics.ts';
 
 export interface Metrics {
-  readonly registry: Registry;
+  /** Adds the cgroup numbers of tasks. */
+  watch(tasks: TaskMetrics): void;
   readonly observer: CallObserver;
   /** Port that is listened on. */
   readonly port: number;
@@ -26,7 +29,7 @@ export async function serveMetrics(address: string, histogram: boolean, build: B
   }).set({ version: build.version, revision: build.revision }, 1);
   const { server, port } = await listen(address, registry);
   return {
-    registry,
+    watch: (tasks) => registerTaskMetrics(registry, tasks),
     observer: callObserver(registry, histogram),
     port,
     close: () =>

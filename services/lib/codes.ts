@@ -1,8 +1,6 @@
 // Error classes and gRPC's status codes. The same numbers travel over gRPC and ttrpc.
 import { Failure, type Kind } from './errors.ts';
 
-export const OK = 0;
-
 const CODES: Readonly<Record<Kind, number>> = {
   canceled: 1,
   unknown: 2,
