@@ -7,6 +7,9 @@
 
 namespace davit::shim {
 
+// Puts the container into every line from now on: the shims of a daemon share one FIFO.
+void log_as(std::string_view name_space, std::string_view id);
+
 void log(std::string_view message);
 
 }  // namespace davit::shim

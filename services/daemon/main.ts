@@ -6,6 +6,8 @@ import { createLogger, isLevel, type Logger } from '../lib/log.ts';
 import { USAGE, parseArguments, type Arguments } from './arguments.ts';
 import { BUILD } from './build.ts';
 import { startDaemon } from './compose.ts';
+import { publish } from './compose/publish.ts';
+import { ttrpcAddressOf } from './compose/runtime.ts';
 import { formatConfig, loadConfig } from './config.ts';
 import { defaults, type Config } from './defaults.ts';
 
@@ -29,7 +31,8 @@ async function main(argv: readonly string[]): Promise<void> {
       process.stdout.write(formatConfig(await configuration(args)));
       return;
     case 'publish':
-      throw new Failure('not implemented', 'publish: this davitd takes events of shims over ttrpc only');
+      await publish(ttrpcAddressOf(await configuration(args)), args.namespace, args.topic);
+      return;
     case 'run':
       await run(await configuration(args));
   }

@@ -96,6 +96,7 @@ Result<> serve(const Args& args) {
 }  // namespace
 
 int serve_action(const Args& args) {
+  log_as(args.namespace_, args.id);
   tune_memory();
   if (auto served = serve(args); !served) {
     log(served.error().text());

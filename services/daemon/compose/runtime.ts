@@ -86,7 +86,8 @@ export async function startRuntime(config: Config, { log, events, version }: Run
   };
 }
 
-function ttrpcAddressOf(config: Config): string {
+/** Where shims tell of events. */
+export function ttrpcAddressOf(config: Config): string {
   return config.ttrpc.address === '' ? `${config.grpc.address}.ttrpc` : config.ttrpc.address;
 }
 

@@ -60,7 +60,7 @@ export function connectTtrpc(path: string, timeoutMs: number): Promise<TtrpcClie
     const fail = (error: Error): void => {
       clearTimeout(timer);
       socket.destroy();
-      reject(unavailable(`ttrpc connection to ${path}`, { cause: error }));
+      reject(unavailable(`ttrpc connection to ${path}: ${error.message}`, { cause: error }));
     };
     socket.once('error', fail);
     socket.once('connect', () => {
