@@ -10,6 +10,6 @@ export function packMessage(fullName: string, message: object): Any {
 }
 
 /** The message inside; undefined for a type that the wire does not know. */
-export function unpackMessage<T>(any: Any): T | undefined {
-  return findCodec<T>(any.type_url.slice(any.type_url.lastIndexOf('/') + 1))?.decode(any.value);
+export function unpackMessage(any: Any): object | undefined {
+  return findCodec<object>(any.type_url.slice(any.type_url.lastIndexOf('/') + 1))?.decode(any.value);
 }

@@ -180,10 +180,24 @@ function onAbort(signal: AbortSignal | undefined, action: () => void): () => voi
 }
 
 function toError(error: unknown, options: CallOptions): ClientError {
-  if (options.signal?.aborted) return new ClientError('canceled', 'canceled', { cause: options.signal.reason });
+  if (options.signal?.aborted) return abortError(options.signal);
   if (!(error instanceof Error && 'code' in error && typeof error.code === 'number')) {
     return new ClientError('unknown', error instanceof Error ? error.message : String(error), { cause: error });
   }
   const details = 'details' in error && typeof error.details === 'string' ? error.details : error.message;
-  return new ClientError(kindOfCode(error.code), details, { cause: error });
+  return new ClientError(kindOfCode(error.code), connectFailure(details) ?? details, { cause: error });
+}
+
+/** What grpc-js says when it cannot connect, without its notes on itself. */
+function connectFailure(details: string): string | undefined {
+  const cause = /^No connection established\. Last error: (?:Error: )?(.*?)\.? Resolution note:/.exec(details)?.[1];
+  return cause === undefined ? undefined : `cannot reach the daemon: ${cause}`;
+}
+
+function abortError(signal: AbortSignal): ClientError {
+  const reason: unknown = signal.reason;
+  const late = reason instanceof Error && reason.name === 'TimeoutError';
+  return new ClientError(late ? 'deadline exceeded' : 'canceled', late ? 'deadline exceeded' : 'canceled', {
+    cause: reason,
+  });
 }

@@ -5,7 +5,7 @@
 import { execFileSync } from 'node:child_process';
 import { cruise } from 'dependency-cruiser';
 
-const FOLDERS = ['proto', 'client', 'cli', 'services', 'native', 'integration', 'bench', 'fuzz'];
+const FOLDERS = ['proto', 'client', 'spec', 'cli', 'services', 'native', 'integration', 'bench', 'fuzz'];
 const TEST = '\\.test\\.ts$|/testing/';
 
 const rule = (name, comment, from, to) => ({ name, comment, severity: 'error', from, to });
@@ -22,6 +22,12 @@ const rules = [
     'cli/ reaches the daemon through client/, and the kernel through native/addon/index.ts',
     { path: '^cli/', pathNot: TEST },
     { path: '^(services|integration|bench)/|^native/(?!addon/index\\.ts$)' },
+  ),
+  rule(
+    'spec-is-a-leaf',
+    'spec/ builds OCI specs for cli/ and services/cri/, and knows nothing of the project',
+    { path: '^spec/', pathNot: TEST },
+    { path: '^(client|cli|services|native|proto|integration|bench)/' },
   ),
   rule(
     'services-do-not-know-clients',

@@ -1,0 +1,43 @@
+import { createWriteStream, rmSync } from 'node:fs';
+import { finished } from 'node:stream/promises';
+import { exportImages } from '../../../client/images/export.ts';
+import { hostPlatform, parsePlatform } from '../../../client/images/platform.ts';
+import { flag } from '../../args/flags.ts';
+import { define, required } from '../../command.ts';
+
+export const command = define({
+  usage: '[flags] <file>|- <image> [<image> ...]',
+  description: `Exports images to one archive: an OCI layout that \`docker load\` understands too. \`-\` writes to stdout.`,
+  flags: {
+    'skip-manifest-json': flag.switch({ help: "leave out Docker's manifest.json" }),
+    'skip-non-distributable': flag.switch({ help: 'leave out layers that are not to be copied' }),
+    platform: flag.string({ help: 'export what is for this platform' }),
+    'all-platforms': flag.switch({ help: 'export all platforms; all must be here' }),
+    local: flag.switch({ help: 'accepted for ctr; exporting is always done this way' }),
+  },
+  examples: ['davit images export app.tar example.com/app:1', 'davit images export - example.com/app:1 | docker load'],
+  async run(context, flags, [file, ...images]) {
+    const target = required(file, 'archive (a file, or - for stdout)');
+    required(images[0], 'image');
+    const platform = flags.platform === undefined ? hostPlatform() : parsePlatform(flags.platform);
+    const client = await context.client();
+    const output = target === '-' ? process.stdout : createWriteStream(target);
+    try {
+      await exportImages(client, images, output, {
+        platform: flags['all-platforms'] ? undefined : platform,
+        skipDockerManifest: flags['skip-manifest-json'],
+        skipNonDistributable: flags['skip-non-distributable'],
+      });
+      if (output !== process.stdout) {
+        output.end();
+        await finished(output);
+      }
+    } catch (error) {
+      if (output !== process.stdout) {
+        output.destroy();
+        rmSync(target, { force: true });
+      }
+      throw error;
+    }
+  },
+});

@@ -1,0 +1,87 @@
+import { createReadStream, statSync } from 'node:fs';
+import { importImages } from '../../../client/images/import.ts';
+import { hostPlatform, parsePlatform } from '../../../client/images/platform.ts';
+import { readImage } from '../../../client/images/resolve.ts';
+import { unpack } from '../../../client/images/unpack.ts';
+import { withLease } from '../../../client/lease.ts';
+import { flag } from '../../args/flags.ts';
+import { define, required } from '../../command.ts';
+import { progress } from '../../output/progress.ts';
+import { snapshotterFlag } from '../../run/flags.ts';
+import { labelArguments } from '../../run/labels.ts';
+import { defaultSnapshotter } from '../../snapshotter.ts';
+
+const READ_SIZE = 1024 * 1024;
+
+export const command = define({
+  usage: '[flags] <file>|-',
+  description: `Imports the images of an archive: an OCI layout or the output of \`docker save\`, as it is or
+compressed with gzip. \`-\` reads stdin. An OCI layout may hold mere tags; they are appended to --base-name, by default
+\`import-YYYY-MM-DD\`.`,
+  flags: {
+    'base-name': flag.string({ help: 'name for images that have only a tag; others with other names are left out' }),
+    digests: flag.switch({ help: 'add images named BASE@DIGEST too' }),
+    'skip-digest-for-named': flag.switch({ help: 'with --digests: not for images that have a name' }),
+    'index-name': flag.string({ help: "keep the archive's index as an image of this name" }),
+    'all-platforms': flag.switch({ help: 'keep the content for all platforms' }),
+    platform: flag.string({ help: 'keep the content for this platform' }),
+    'no-unpack': flag.switch({ help: 'do not unpack the layers' }),
+    local: flag.switch({ help: 'accepted for ctr; importing is always done this way' }),
+    'compress-blobs': flag.switch({ help: 'compress layers that are not (docker archives)' }),
+    'discard-unpacked-layers': flag.switch({ help: 'let go of the layers once they are unpacked' }),
+    'sync-fs': flag.switch({ help: 'write layers through to the disk when unpacking' }),
+    label: flag.list({ help: 'label for the images (KEY=VALUE)' }),
+    snapshotter: snapshotterFlag,
+  },
+  examples: [
+    'davit images import busybox.tar',
+    'docker save app:1 | davit images import -',
+    'davit images import --base-name example.com/app layout.tar',
+  ],
+  async run(context, flags, [file]) {
+    const source = required(file, 'archive (a file, or - for stdin)');
+    const size = source === '-' ? undefined : statSync(source).size;
+    const input = source === '-' ? process.stdin : createReadStream(source, { highWaterMark: READ_SIZE });
+    const platform = flags.platform === undefined ? hostPlatform() : parsePlatform(flags.platform);
+    const baseName = flags['base-name'] ?? `import-${new Date().toISOString().slice(0, 10)}`;
+    const root = await context.client();
+    const reading = progress('reading', size);
+    await withLease(root, async (client) => {
+      const images = await importImages(client, input as AsyncIterable<Buffer>, {
+        baseName,
+        onlyBaseName: flags['base-name'] !== undefined,
+        digests: flags.digests,
+        skipDigestForNamed: flags['skip-digest-for-named'],
+        indexName: flags['index-name'],
+        platform: flags['all-platforms'] ? undefined : platform,
+        compress: flags['compress-blobs'],
+        labels: labelArguments(flags.label),
+        progress: (bytes) => reading.bytes(bytes),
+      }).finally(() => reading.end());
+      if (flags['no-unpack']) return;
+      const snapshotter = await defaultSnapshotter(client, flags.snapshotter);
+      for (const { name, target } of images) {
+        context.print(`unpacking ${name} (${target.digest})...`);
+        const { manifest, config } = await readImage(client, target, platform);
+        await unpack(client, manifest, config, { snapshotter, syncFs: flags['sync-fs'] });
+        if (flags['discard-unpacked-layers']) await letGo(client, target, platform);
+        context.print('done\n');
+      }
+    });
+  },
+});
+
+/** Removes the references by which a manifest holds its layers. */
+async function letGo(
+  client: Parameters<typeof readImage>[0],
+  target: Parameters<typeof readImage>[1],
+  platform: Parameters<typeof readImage>[2],
+): Promise<void> {
+  const { selectManifest } = await import('../../../client/images/resolve.ts');
+  const { digest } = await selectManifest(client, target, platform);
+  const { info } = await client.content.Info({ digest });
+  const paths = Object.keys(info?.labels ?? {})
+    .filter((key) => key.startsWith('containerd.io/gc.ref.content.l.'))
+    .map((key) => `labels.${key}`);
+  if (paths.length > 0) await client.content.Update({ info: { digest }, update_mask: { paths } });
+}
