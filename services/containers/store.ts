@@ -127,7 +127,7 @@ function masked(container: ContainerSpec, given: ContainerSpec, path: string): C
 function validated(container: ContainerSpec, context: string): ContainerSpec & { readonly spec: Any } {
   const { spec } = container;
   try {
-    inPart('container.ID', () => validateIdentifier(container.id));
+    validateIdentifier(container.id, 'container.ID');
     if (container.extensions.has('')) throw invalidArgument('container.Extension keys must not be zero-length');
     validateLabels(container.labels, 'containers.Labels');
     if (container.runtime.name === '') throw invalidArgument('container.Runtime.Name must be set');
@@ -138,14 +138,6 @@ function validated(container: ContainerSpec, context: string): ContainerSpec & {
     return { ...container, spec };
   } catch (error) {
     throw error instanceof Failure ? error.in(context) : error;
-  }
-}
-
-function inPart(part: string, check: () => void): void {
-  try {
-    check();
-  } catch (error) {
-    throw error instanceof Failure ? error.in(part) : error;
   }
 }
 

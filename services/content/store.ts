@@ -60,7 +60,7 @@ export function createContent(deps: ContentDeps): ContentStore {
     remaining: (namespace) => (blobs.size(namespace) > 0 ? ['blobs'] : []),
     clear(transaction, namespace) {
       for (const [ref] of [...ingests.entries(namespace)]) transaction.delete(ingests, namespace, ref);
-      gc.deleted('ingests');
+      gc.unswept('ingests');
     },
   });
 

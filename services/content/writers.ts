@@ -122,7 +122,7 @@ export function createWriters(deps: WritersDeps): (scope: Scope, options: Ingest
     } finally {
       if (!records.owned(digest)) {
         sweeper.blob(digest);
-        gc.deleted('content');
+        gc.unswept('content');
       }
     }
   }

@@ -38,7 +38,7 @@ export function createCall(method: string, call: ServerCall): Call {
     namespace() {
       const namespace = header(call.metadata, NAMESPACE_HEADER);
       if (namespace === undefined) throw failedPrecondition('namespace is required');
-      validateIdentifier(namespace);
+      validateIdentifier(namespace, 'namespace validation');
       return namespace;
     },
     get rawNamespace() {

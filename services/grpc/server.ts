@@ -14,6 +14,7 @@ import {
   type sendUnaryData,
 } from '@grpc/grpc-js';
 import { methodsOf } from '../../proto/messages.ts';
+import { Failure } from '../lib/errors.ts';
 import type { Logger } from '../lib/log.ts';
 import { createCall, type ServerCall } from './context.ts';
 import type { Call } from './call.ts';
@@ -112,7 +113,8 @@ function adaptUnary(deps: EdgeDeps, path: string, handler: UnaryHandler) {
 function adaptClientStream(deps: EdgeDeps, path: string, handler: ClientStreamHandler) {
   return (raw: ServerReadableStream<Request, Response>, done: sendUnaryData<Response>): void => {
     const end = begin(deps, path, raw);
-    invoke(() => handler(raw, createCall(path, raw as ServerCall))).then(
+    const call = createCall(path, raw as ServerCall);
+    invoke(() => handler(received(raw, call), call)).then(
       (response) => {
         end(undefined);
         done(null, response);
@@ -134,13 +136,27 @@ function adaptBidi(deps: EdgeDeps, path: string, handler: BidiHandler) {
   return (raw: ServerDuplexStream<Request, Response>): void => {
     const end = begin(deps, path, raw);
     const call = createCall(path, raw);
-    void finish(raw, end, () => send(raw, handler(raw, call), call));
+    void finish(raw, end, () => send(raw, handler(received(raw, call), call), call));
   };
 }
 
 /** Calls a handler so that a synchronous throw is a rejection too. */
 async function invoke<T>(handler: () => Promise<T> | T): Promise<T> {
   return handler();
+}
+
+type Readable = ServerReadableStream<Request, Response> | ServerDuplexStream<Request, Response>;
+
+/**
+ * What the client sends, until it half-closes. Throws `canceled` when the call is. The stream itself
+ * stays open at the end: the answer is still to be sent.
+ */
+async function* received(raw: Readable, call: Call): AsyncGenerator<Request> {
+  try {
+    yield* raw.iterator({ destroyOnReturn: false }) as AsyncIterable<Request>;
+  } catch (error) {
+    throw call.signal.aborted ? new Failure('canceled', 'context canceled', { cause: error }) : error;
+  }
 }
 
 type Writable = ServerWritableStream<Request, Response> | ServerDuplexStream<Request, Response>;

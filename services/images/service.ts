@@ -21,8 +21,8 @@ export function createImagesService(images: Images): Registration {
       return { image: imageToWire(updated) };
     },
     async Delete({ name, sync, target }, call) {
-      const digest = target === null || target.digest === '' ? undefined : target.digest;
-      await images.delete(scope(call), name, { target: digest, sync, signal: call.signal });
+      // An empty digest asks for nothing.
+      await images.delete(scope(call), name, { target: target?.digest || undefined, sync, signal: call.signal });
       return {};
     },
   });

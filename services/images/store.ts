@@ -69,6 +69,7 @@ export function createImages({ metadata, gc, leases, namespaces, events }: Image
     },
 
     async update(scope, given, mask, at) {
+      if (given.name === '') throw new Failure('invalid argument', 'Image.Name required');
       const image = await metadata.update((transaction) => {
         const before = get(scope.namespace, given.name);
         const changed = mask.length === 0 ? given : mask.reduce<ImageSpec>((image, path) => masked(image, given, path), before);

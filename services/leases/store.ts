@@ -29,7 +29,6 @@ export function createLeases({ metadata, gc, namespaces }: LeasesDeps): Leases {
     clear(transaction, namespace) {
       for (const [key] of [...resources.entries(namespace)]) transaction.delete(resources, namespace, key);
       for (const [id] of [...leases.entries(namespace)]) transaction.delete(leases, namespace, id);
-      gc.deleted();
     },
   });
 

@@ -51,6 +51,8 @@ export interface GarbageCollector {
    * garbage now. `type` when the deleted record itself leaves files to sweep.
    */
   deleted(type?: string): void;
+  /** Records of this type were removed and left files; the next run, whenever it comes, sweeps them. */
+  unswept(type: string): void;
   /**
    * Schedules a run and resolves when it and its sweeps are done (`sync` deletes).
    * Rejects when the run failed, or with the signal's reason when that aborts first.

@@ -102,6 +102,7 @@ export function createGarbageCollector(deps: GcDeps): RunningCollector {
       if (type !== undefined) unswept.add(type);
       scheduler.deleted();
     },
+    unswept: (type) => void unswept.add(type),
     collect: (signal) => scheduler.collect(signal),
     start: () => scheduler.start(),
     stop: () => scheduler.stop(),
