@@ -5,6 +5,9 @@ import { createContainersService } from '../containers/service.ts';
 import { createContainers } from '../containers/store.ts';
 import { createContentService } from '../content/service.ts';
 import { createContent } from '../content/store.ts';
+import { createDiffer } from '../diff/differ.ts';
+import { createDiffService } from '../diff/service.ts';
+import { tarTools } from '../diff/tar-tools.ts';
 import { createEvents } from '../events/exchange.ts';
 import { createEventsService } from '../events/service.ts';
 import type { Registration } from '../grpc/handlers.ts';
@@ -21,6 +24,8 @@ import { parseDuration } from '../lib/duration.ts';
 import type { Logger } from '../lib/log.ts';
 import { createGarbageCollector } from '../metadata/gc.ts';
 import { MetadataStore } from '../metadata/store.ts';
+import { systemMounts } from '../mounts/system.ts';
+import { createTemporaryMounts } from '../mounts/temporary.ts';
 import { createNamespacesService } from '../namespaces/service.ts';
 import { createNamespaces } from '../namespaces/store.ts';
 import { createSnapshotsService } from '../snapshots/service.ts';
@@ -74,9 +79,12 @@ export async function startDaemon(config: Config, deps: ComposeDeps): Promise<Da
   });
   const drivers = await createDrivers(config);
   const snapshots = createSnapshots({ metadata, gc, leases, namespaces, events, log, boot: await bootId() }, drivers);
+  const temporary = createTemporaryMounts({ folder: path.join(config.state, 'mounts'), calls: systemMounts, log });
+  const diffs = createDiffer({ content, mounts: temporary, tools: tarTools, log });
   await metadata.open();
   await content.start();
   await snapshots.recover();
+  await temporary.recover();
   const uuid = await loadIdentity(config.root);
   const tasks = await startRuntime(config, { log, events, version: deps.build.version });
 
@@ -100,6 +108,7 @@ export async function startDaemon(config: Config, deps: ComposeDeps): Promise<Da
     createContainersService(containers),
     createSnapshotsService(snapshots),
     createContentService(content),
+    createDiffService(diffs),
     createEventsService(events),
     createTasksService({
       runtime: tasks.runtime,

@@ -1,26 +1,13 @@
 import assert from 'node:assert/strict';
-import { execFile } from 'node:child_process';
 import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import { promisify } from 'node:util';
 import { createLogger } from '../lib/log.ts';
 import type { Mount } from '../lib/mount.ts';
 import { temporaryFolder } from '../lib/testing/folder.ts';
+import { systemMounts as calls } from './system.ts';
 import { createTemporaryMounts, type MountCalls } from './temporary.ts';
 
-const run = promisify(execFile);
 const log = createLogger({ level: 'panic', format: 'text', stream: process.stderr });
-
-/** Through mount(8). */
-const calls: MountCalls = {
-  async mount(mounts, target) {
-    for (const { type, source, options } of mounts)
-      await run('mount', ['-t', type, '-o', options.join(','), source, target]);
-  },
-  async unmount(target) {
-    while ((await mounted()).includes(target)) await run('umount', [target]);
-  },
-};
 
 async function mounted(): Promise<string[]> {
   return (await readFile('/proc/self/mountinfo', 'utf8')).split('\n').map((line) => line.split(' ')[4] ?? '');
