@@ -4,7 +4,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <functional>
 
 #include "shim/version.h"
 
@@ -148,18 +147,22 @@ void Service::reap() {
     if (::waitid(P_ALL, 0, &info, WEXITED | WNOHANG) != 0 || info.si_pid == 0) break;
     exits.push_back(to_exit(info));
   }
-  const auto is_init = [this](const Exit& exit) {
-    for (const auto& [id, task] : tasks_) {
-      if (task->pid() == exit.pid) return true;
+  for (const bool inits : {false, true}) {
+    for (const Exit& exit : exits) {
+      if (is_init(exit.pid) == inits) tell(exit);
     }
-    return false;
-  };
-  std::ranges::stable_partition(exits, std::not_fn(is_init));
-  for (const Exit& exit : exits) {
-    // Handling an exit may end its task; who is nobody's was an orphan of some container.
-    for (auto& [id, task] : tasks_) {
-      if (task->exited(exit)) break;
-    }
+  }
+}
+
+bool Service::is_init(pid_t pid) const {
+  return std::ranges::any_of(tasks_,
+                             [pid](const auto& entry) { return entry.second->pid() == pid; });
+}
+
+void Service::tell(const Exit& exit) {
+  // Handling an exit may end its task; who is nobody's was an orphan of some container.
+  for (auto& [id, task] : tasks_) {
+    if (task->exited(exit)) return;
   }
 }
 

@@ -28,6 +28,8 @@ class Service {
   void update(const Call& call, std::string_view payload);
   void connect(const Call& call, const wire::ProcessRequest& request);
   void shutdown(const Call& call, const wire::ProcessRequest& request);
+  bool is_init(pid_t pid) const;
+  void tell(const Exit& exit);
   void refuse(const Call& call, const ttrpc::Status& status);
   Task* find(const Call& call, const std::string& id);
 
