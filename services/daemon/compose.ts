@@ -30,6 +30,8 @@ import { createNamespacesService } from '../namespaces/service.ts';
 import { createNamespaces } from '../namespaces/store.ts';
 import { createSnapshotsService } from '../snapshots/service.ts';
 import { createSnapshots } from '../snapshots/snapshots.ts';
+import { createSandboxStoreService } from '../sandbox/service.ts';
+import { createSandboxes } from '../sandbox/store.ts';
 import type { TaskMetrics } from '../tasks/api.ts';
 import { createTaskMetrics } from '../tasks/metrics.ts';
 import { createTasksService } from '../tasks/service.ts';
@@ -81,6 +83,7 @@ export async function startDaemon(config: Config, deps: ComposeDeps): Promise<Da
   const snapshots = createSnapshots({ metadata, gc, leases, namespaces, events, log, boot: await bootId() }, drivers);
   const temporary = createTemporaryMounts({ folder: path.join(config.state, 'mounts'), calls: systemMounts, log });
   const diffs = createDiffer({ content, mounts: temporary, tools: tarTools, log });
+  const sandboxes = createSandboxes({ metadata, namespaces });
   await metadata.open();
   await content.start();
   await snapshots.recover();
@@ -109,6 +112,7 @@ export async function startDaemon(config: Config, deps: ComposeDeps): Promise<Da
     createSnapshotsService(snapshots),
     createContentService(content),
     createDiffService(diffs),
+    createSandboxStoreService(sandboxes),
     createEventsService(events),
     createTasksService({
       runtime: tasks.runtime,
