@@ -75,7 +75,7 @@ export function createDaemon(options: DaemonOptions = {}): Daemon {
     target === 'containerd' ? containerdConfig(root, state, address) + extra : `version = 3\n${extra}`,
   );
 
-  const level = options.logLevel ?? 'info';
+  const level = options.logLevel ?? process.env['DAVIT_TEST_LOG'] ?? 'warn';
   const command =
     target === 'containerd'
       ? ['containerd', '--config', configFile, '--log-level', level]

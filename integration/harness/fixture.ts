@@ -43,6 +43,7 @@ export function useDaemon(options: DaemonOptions = {}): Fixture {
     return namespace;
   };
   const scope = (): Scope => ({
+    target,
     directory: running().directory,
     state: running().state,
     namespaces,

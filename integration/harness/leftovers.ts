@@ -1,6 +1,7 @@
 // What a daemon must not leave behind when everything was deleted: found on the host, not by asking it.
 import { lstatSync, readdirSync, readFileSync, readlinkSync, rmdirSync, type Dirent } from 'node:fs';
 import path from 'node:path';
+import type { Target } from './target.ts';
 
 export interface Scope {
   /** The daemon's own folder: everything it makes is below, and its shims name it in their arguments. */
@@ -8,6 +9,7 @@ export interface Scope {
   readonly state: string;
   /** Namespaces that were used; no other daemon uses the same names. */
   readonly namespaces: readonly string[];
+  readonly target: Target;
   /** The daemon itself, which may stay. */
   readonly pid: number | undefined;
 }
@@ -126,7 +128,8 @@ function files(scope: Scope): string[] {
       if (entry.isSocket() && /\/s\//.test(name.slice(scope.state.length))) found.push(`socket ${name}`);
       else if (entry.isFIFO()) found.push(`FIFO ${name}`);
       else if (entry.isDirectory()) {
-        const bundle = scope.namespaces.includes(path.basename(directory));
+        // containerd 1.6 forgets the bundle of a task whose runtime it does not find.
+        const bundle = scope.target === 'davit' && scope.namespaces.includes(path.basename(directory));
         if (bundle) found.push(`bundle ${name}`);
         else if (depth < 5) walk(name, depth + 1);
       }

@@ -21,7 +21,13 @@ const namespace = `ctr-${process.pid}`;
 writeImages(images);
 
 await daemon.start();
-const scope = { directory: daemon.directory, state: daemon.state, namespaces: [namespace], pid: daemon.pid };
+const scope = {
+  target: daemon.target,
+  directory: daemon.directory,
+  state: daemon.state,
+  namespaces: [namespace],
+  pid: daemon.pid,
+};
 const before = baseline(scope);
 const counts = await runScript();
 const deadline = performance.now() + SETTLE_MS;
