@@ -2,7 +2,7 @@ import { strict as assert } from 'node:assert';
 import { describe, it } from 'mocha';
 import type { BidiCall } from '../../client/calls.ts';
 import type { Client } from '../../client/connect.ts';
-import { isNotFound } from '../../client/errors.ts';
+import { isNotFound, isUnavailable } from '../../client/errors.ts';
 import type { WriteContentRequest, WriteContentResponse } from '../../proto/gen/containerd.services.content.v1.ts';
 import type { Input } from '../../proto/rpc.ts';
 import { collect, eventually, fails, present } from '../harness/expect.ts';
@@ -24,7 +24,24 @@ async function leaveIngest(client: Client, ref: string, data: Buffer): Promise<v
   const writer = client.content.Write();
   await ask(writer, { action: WRITE.WRITE, ref, data });
   writer.cancel();
-  await free(client, ref);
+}
+
+/** Goes on with an ingest as soon as its last writer is gone; gives the offset to go on at. */
+async function takeOver(client: Client, ref: string): Promise<{ writer: Writer; offset: string }> {
+  let taken: { writer: Writer; offset: string } | undefined;
+  await eventually(`${ref} is free`, async () => {
+    const writer = client.content.Write();
+    try {
+      const { offset } = await ask(writer, { action: WRITE.STAT, ref });
+      taken = { writer, offset };
+      return true;
+    } catch (error) {
+      writer.cancel();
+      if (!isUnavailable(error)) throw error;
+      return false;
+    }
+  });
+  return present(taken);
 }
 
 /** Removes an ingest whose writer may still be leaving; one that is gone already is fine. */
@@ -35,21 +52,6 @@ async function abort(client: Client, ref: string): Promise<void> {
       (error: unknown) => isNotFound(error),
     ),
   );
-}
-
-/** Waits until nobody writes to the reference. */
-async function free(client: Client, ref: string): Promise<void> {
-  await eventually(`${ref} is free`, async () => {
-    const writer = client.content.Write();
-    try {
-      await ask(writer, { action: WRITE.STAT, ref });
-      return true;
-    } catch {
-      return false;
-    } finally {
-      writer.cancel();
-    }
-  });
 }
 
 describe('content', () => {
@@ -95,8 +97,8 @@ describe('content', () => {
   it('resumes where a vanished client stopped', async () => {
     const bytes = Buffer.from('resumed after a while');
     await leaveIngest(t.client, 'resume', bytes.subarray(0, 8));
-    const writer = t.client.content.Write();
-    assert.equal((await ask(writer, { action: WRITE.STAT, ref: 'resume' })).offset, '8');
+    const { writer, offset } = await takeOver(t.client, 'resume');
+    assert.equal(offset, '8');
     const done = await ask(writer, {
       action: WRITE.COMMIT,
       offset: '8',
@@ -111,7 +113,7 @@ describe('content', () => {
   it('starts over when written at offset 0 again', async () => {
     const bytes = Buffer.from('second try');
     await leaveIngest(t.client, 'truncate', Buffer.from('first try, longer'));
-    const writer = t.client.content.Write();
+    const { writer } = await takeOver(t.client, 'truncate');
     await ask(writer, { action: WRITE.WRITE, ref: 'truncate', offset: '0', data: bytes });
     const offset = String(bytes.length);
     const done = await ask(writer, { action: WRITE.COMMIT, offset, expected: sha256(bytes), labels: KEEP });
@@ -122,7 +124,7 @@ describe('content', () => {
   it('starts over when committed at offset 0 too', async () => {
     const bytes = Buffer.from('only this');
     await leaveIngest(t.client, 'truncate-commit', Buffer.from('not this'));
-    const writer = t.client.content.Write();
+    const { writer } = await takeOver(t.client, 'truncate-commit');
     const done = await ask(writer, { action: WRITE.COMMIT, ref: 'truncate-commit', data: bytes, labels: KEEP });
     assert.equal(done.digest, sha256(bytes));
     writer.close();

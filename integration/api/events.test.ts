@@ -42,7 +42,7 @@ async function watch(client: Client, ...filters: string[]): Promise<Watch> {
 }
 
 const decode = (event: Envelope): Record<string, unknown> =>
-  present(unpackMessage<Record<string, unknown>>(present(event.event)));
+  present(unpackMessage(present(event.event))) as Record<string, unknown>;
 
 describe('events', () => {
   const t = useDaemon();

@@ -92,7 +92,7 @@ describe('exec', () => {
     const { processes } = await t.client.tasks.ListPids({ container_id: id });
     const info = present(present(processes.find((process) => process.pid === pid)).info);
     assert.equal(info.type_url, 'containerd.runc.v1.ProcessDetails');
-    assert.equal(unpackMessage<{ exec_id: string }>(info)?.exec_id, exec_id);
+    assert.deepEqual(unpackMessage(info), { exec_id });
     await t.client.tasks.Kill({ container_id: id, exec_id, signal: SIGKILL });
     await t.client.tasks.Wait({ container_id: id, exec_id });
     await t.client.tasks.DeleteProcess({ container_id: id, exec_id });

@@ -126,7 +126,8 @@ function files(scope: Scope): string[] {
     for (const entry of entries(directory)) {
       const name = path.join(directory, entry.name);
       if (entry.isSocket() && /\/s\//.test(name.slice(scope.state.length))) found.push(`socket ${name}`);
-      else if (entry.isFIFO()) found.push(`FIFO ${name}`);
+      // What lies directly in the state folder is the daemon's own.
+      else if (entry.isFIFO() && depth > 0) found.push(`FIFO ${name}`);
       else if (entry.isDirectory()) {
         // containerd 1.6 forgets the bundle of a task whose runtime it does not find.
         const bundle = scope.target === 'davit' && scope.namespaces.includes(path.basename(directory));
