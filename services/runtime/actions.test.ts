@@ -7,12 +7,15 @@ import { codec } from '../../proto/messages.ts';
 import type { BootstrapParams } from '../../proto/gen/containerd.runtime.bootstrap.v1.ts';
 import type { Any } from '../../proto/gen/google.protobuf.ts';
 import { kindOf } from '../lib/errors.ts';
+import type { Logger } from '../lib/log.ts';
 import { createActions, type Actions } from './actions.ts';
 import type { Bundle } from './bundle.ts';
 import { runProgram } from './program.ts';
 import type { Shim } from './resolve.ts';
 
 const OPTIONS: Any = { type_url: 'containerd.runc.v1.Options', value: Buffer.from([0x08, 0x01]) };
+
+const QUIET: Logger = { debugEnabled: false, debug() {}, info() {}, warn() {}, error() {}, with: () => QUIET };
 
 describe('the program of a shim', () => {
   let folder: string;
@@ -24,6 +27,7 @@ describe('the program of a shim', () => {
     bundle = { namespace: 'ns', id: 'a', path: path.join(folder, 'bundle') };
     mkdirSync(bundle.path);
     actions = createActions({
+      log: QUIET,
       run: runProgram,
       grpcAddress: '/run/d.sock',
       ttrpcAddress: '/run/d.sock.ttrpc',

@@ -6,6 +6,7 @@ import type { DeleteResponse } from '../../proto/gen/containerd.task.v2.ts';
 import type { RuntimeInfo } from '../../proto/gen/containerd.types.ts';
 import type { Any } from '../../proto/gen/google.protobuf.ts';
 import { Failure } from '../lib/errors.ts';
+import type { Logger } from '../lib/log.ts';
 import { parseAnswer, type Endpoint } from './answer.ts';
 import type { Exit } from './api.ts';
 import type { Bundle } from './bundle.ts';
@@ -13,6 +14,7 @@ import type { Outcome, RunProgram } from './program.ts';
 import type { Shim } from './resolve.ts';
 
 export interface ActionsDeps {
+  readonly log: Logger;
   readonly run: RunProgram;
   /** The daemon's sockets, which shims send events to. */
   readonly grpcAddress: string;
@@ -121,7 +123,12 @@ export function createActions(deps: ActionsDeps): Actions {
     async start(shim, bundle, options) {
       const outcome = await run(shim, bundle, 'start', await startInput(shim, bundle, options), START_TIMEOUT);
       if (outcome.code !== 0) throw failed(shim, outcome);
-      return parseAnswer(outcome.stdout.length > 0 ? outcome.stdout : outcome.stderr);
+      if (outcome.stdout.length === 0) return parseAnswer(outcome.stderr);
+      if (outcome.stderr.length > 0) {
+        const { namespace, id } = bundle;
+        deps.log.warn('shim', { namespace, id, line: outcome.stderr.toString('utf8').trim() });
+      }
+      return parseAnswer(outcome.stdout);
     },
 
     async delete(shim, bundle) {

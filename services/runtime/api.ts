@@ -70,7 +70,7 @@ export interface Task {
    * with what its clean-up found. Any number of waiters cost the shim one call.
    */
   wait(execId: string, signal: AbortSignal): Promise<Exit>;
-  deleteExec(execId: string): Promise<Exit>;
+  deleteExec(execId: string, signal: AbortSignal): Promise<Exit>;
 }
 
 export interface Runtime {
@@ -87,9 +87,9 @@ export interface Runtime {
   /**
    * Deletes a stopped task, its shim and its bundle. Callers that come at the same time wait for one
    * another; the later ones get `not found`. Fails with the shim's own error and changes nothing when
-   * the task is still running.
+   * the task is still running. Who aborts no longer waits, but what was begun goes on.
    */
-  delete(namespace: string, id: string): Promise<Exit>;
+  delete(namespace: string, id: string, signal: AbortSignal): Promise<Exit>;
   /** What a shim says of itself (`-info`). */
   info(runtime: string, options: Any | null): Promise<RuntimeInfo>;
 }

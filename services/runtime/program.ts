@@ -1,5 +1,5 @@
 // Runs a program to its end: input in, output out, bounded in time and in what is kept of it.
-import { spawn } from 'node:child_process';
+import { spawn, type ChildProcess } from 'node:child_process';
 import { Failure } from '../lib/errors.ts';
 
 export interface Program {
@@ -40,7 +40,7 @@ export const runProgram: RunProgram = (program) =>
     let timedOut = false;
     const deadline = setTimeout(() => {
       timedOut = true;
-      child.kill('SIGKILL');
+      killGroup(child);
     }, program.timeoutMs);
     let grace: NodeJS.Timeout | undefined;
     const stdout = keep(child.stdout);
@@ -77,6 +77,16 @@ export const runProgram: RunProgram = (program) =>
     child.stdin?.on('error', () => undefined);
     child.stdin?.end(program.input);
   });
+
+/** With what it started itself; it leads a group of its own. */
+function killGroup({ pid }: ChildProcess): void {
+  if (pid === undefined) return;
+  try {
+    process.kill(-pid, 'SIGKILL');
+  } catch {
+    // It has just ended.
+  }
+}
 
 function keep(stream: NodeJS.ReadableStream | null): () => Buffer {
   const chunks: Buffer[] = [];

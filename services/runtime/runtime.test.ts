@@ -93,7 +93,7 @@ describe('the runtime', () => {
     assert.equal(runtime.get('ns', 'a'), created);
     assert.equal(runtime.get('other', 'a'), undefined);
     assert.deepEqual(runtime.list('ns'), [created]);
-    assert.equal((await runtime.delete('ns', 'a')).status, 3);
+    assert.equal((await runtime.delete('ns', 'a', never)).status, 3);
     assert.deepEqual(lastShim().calls, ['Create', 'Delete', 'Shutdown']);
     assert.deepEqual([runtime.all(), bundlesLeft(), actions.deletes, published], [[], [], [], []]);
   });
@@ -112,9 +112,23 @@ describe('the runtime', () => {
   it('deletes once, however many ask', async () => {
     const { runtime } = fake();
     await runtime.create(task('a'), never);
-    const results = await Promise.allSettled([1, 2, 3].map(() => runtime.delete('ns', 'a')));
+    const results = await Promise.allSettled([1, 2, 3].map(() => runtime.delete('ns', 'a', never)));
     assert.deepEqual(results.map(({ status }) => status).sort(), ['fulfilled', 'rejected', 'rejected']);
     assert.equal(lastShim().calls.filter((name) => name === 'Delete').length, 1);
+  });
+
+  it('lets go of who no longer wants to wait for a delete', async () => {
+    const { runtime } = fake({ Delete: silent });
+    await runtime.create(task('a'), never);
+    const controller = new AbortController();
+    const results = Promise.allSettled([1, 2].map(() => runtime.delete('ns', 'a', controller.signal)));
+    await eventually(() => lastShim().calls.includes('Delete'));
+    controller.abort();
+    assert.deepEqual(
+      (await results).map(({ status }) => status),
+      ['rejected', 'rejected'],
+    );
+    assert.ok(runtime.get('ns', 'a'));
   });
 
   it('keeps a task that cannot be deleted yet', async () => {
@@ -124,7 +138,10 @@ describe('the runtime', () => {
       },
     });
     await runtime.create(task('a'), never);
-    await assert.rejects(runtime.delete('ns', 'a'), { message: 'cannot delete a running process', kind: 'unknown' });
+    await assert.rejects(runtime.delete('ns', 'a', never), {
+      message: 'cannot delete a running process',
+      kind: 'unknown',
+    });
     assert.ok(runtime.get('ns', 'a'));
     assert.deepEqual(bundlesLeft(), ['a']);
   });
@@ -190,7 +207,7 @@ describe('the runtime', () => {
   it('answers a delete with what the clean-up found', async () => {
     const { runtime } = fake({ Delete: async () => (await lastShim().die(), {}) });
     await runtime.create(task('a'), never);
-    assert.equal((await runtime.delete('ns', 'a')).status, 137);
+    assert.equal((await runtime.delete('ns', 'a', never)).status, 137);
     assert.deepEqual([runtime.all(), bundlesLeft()], [[], []]);
   });
 
@@ -229,7 +246,7 @@ describe('the runtime', () => {
       await second.runtime.recover();
       assert.equal(second.runtime.get('ns', 'a')?.pid, 42);
       await assert.rejects(second.runtime.create(task('a'), never), (error) => kindOf(error) === 'already exists');
-      await second.runtime.delete('ns', 'a');
+      await second.runtime.delete('ns', 'a', never);
       assert.deepEqual([bundlesLeft(), published], [[], []]);
     });
 

@@ -14,7 +14,7 @@ import { createCleanup, unknownExit } from './cleanup.ts';
 import { createLimit, recoverBundle } from './recover.ts';
 import type { Resolver, Shim } from './resolve.ts';
 import type { ShimLog } from './shim-log.ts';
-import { ShimTask } from './shim-task.ts';
+import { abortable, ShimTask } from './shim-task.ts';
 import { connectTtrpc, ConnectionClosed } from './ttrpc/client.ts';
 
 export interface Timeouts {
@@ -179,15 +179,18 @@ export function createRuntime(deps: RuntimeDeps): RuntimeLifecycle {
       return tasksOf(entries);
     },
 
-    async delete(namespace, id) {
+    async delete(namespace, id, signal) {
       for (;;) {
         const entry = entries.get(`${namespace}/${id}`);
         if (entry?.task === undefined) throw notFound(`task ${id}`);
         if (entry.deleting === undefined) {
           entry.deleting = deleteTask(entry.task).finally(() => (entry.deleting = undefined));
-          return entry.deleting;
+          return abortable(entry.deleting, signal);
         }
-        await entry.deleting.catch(() => undefined);
+        await abortable(
+          entry.deleting.catch(() => undefined),
+          signal,
+        );
       }
     },
 

@@ -92,14 +92,15 @@ export class ShimTask implements Task {
     return responses.decode(response);
   }
 
-  async #send(method: string, payload: Buffer, options: CallOptions): Promise<Buffer> {
+  async #send(method: string, payload: Buffer, { signal, timeoutMs }: CallOptions): Promise<Buffer> {
     const send = (): Promise<Buffer> =>
       this.#client.call({
         service: `containerd.task.v${this.#version}.Task`,
         method,
         payload,
         metadata: [{ key: NAMESPACE_KEY, value: this.namespace }],
-        ...options,
+        ...(signal === undefined ? {} : { signal }),
+        ...(timeoutMs === undefined ? {} : { timeoutMs }),
       });
     try {
       const response = await send();
@@ -135,9 +136,9 @@ export class ShimTask implements Task {
     }
   }
 
-  async deleteExec(execId: string): Promise<Exit> {
+  async deleteExec(execId: string, signal: AbortSignal): Promise<Exit> {
     try {
-      const { pid, exit_status, exited_at } = await this.invoke('Delete', { exec_id: execId });
+      const { pid, exit_status, exited_at } = await this.invoke('Delete', { exec_id: execId }, { signal });
       return { pid, status: exit_status, exitedAt: exited_at };
     } catch (error) {
       if (error instanceof ConnectionClosed) throw this.gone(error);
@@ -172,7 +173,8 @@ export class ShimTask implements Task {
   }
 }
 
-function abortable<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
+/** The outcome of `promise`, or the reason of the signal when that comes first. */
+export function abortable<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
   return new Promise((resolve, reject) => {
     if (signal.aborted) {
       reject(signal.reason);

@@ -62,14 +62,14 @@ export function createTasksService(deps: TasksDeps): Registration {
 
     async Start(request, call) {
       const task = find(call, request.container_id);
-      const { pid } = await task.call('Start', { exec_id: request.exec_id });
+      const { pid } = await task.call('Start', { exec_id: request.exec_id }, { signal: call.signal });
       return { pid };
     },
 
     async Delete(request, call) {
       const task = find(call, request.container_id);
       try {
-        return exitToWire('', await runtime.delete(task.namespace, task.id));
+        return exitToWire('', await runtime.delete(task.namespace, task.id, call.signal));
       } catch (error) {
         throw error instanceof Failure ? error.in('failed to delete task') : error;
       }
@@ -77,7 +77,7 @@ export function createTasksService(deps: TasksDeps): Registration {
 
     async DeleteProcess(request, call) {
       const task = find(call, request.container_id);
-      return exitToWire(request.exec_id, await task.deleteExec(request.exec_id));
+      return exitToWire(request.exec_id, await task.deleteExec(request.exec_id, call.signal));
     },
 
     async Get(request, call) {
@@ -98,7 +98,7 @@ export function createTasksService(deps: TasksDeps): Registration {
     async Kill(request, call) {
       const { exec_id, signal, all } = request;
       const task = find(call, request.container_id);
-      return task.call('Kill', { exec_id, signal, all: all && exec_id === '' });
+      return task.call('Kill', { exec_id, signal, all: all && exec_id === '' }, { signal: call.signal });
     },
 
     async Exec(request, call) {
@@ -106,29 +106,29 @@ export function createTasksService(deps: TasksDeps): Registration {
       if (exec_id === '') throw new Failure('invalid argument', 'exec id cannot be empty');
       const task = find(call, request.container_id);
       validateExecId(exec_id);
-      return task.call('Exec', { exec_id, stdin, stdout, stderr, terminal, spec });
+      return task.call('Exec', { exec_id, stdin, stdout, stderr, terminal, spec }, { signal: call.signal });
     },
 
     async ResizePty(request, call) {
       const { exec_id, width, height } = request;
-      return find(call, request.container_id).call('ResizePty', { exec_id, width, height });
+      return find(call, request.container_id).call('ResizePty', { exec_id, width, height }, { signal: call.signal });
     },
 
     async CloseIO(request, call) {
       const task = find(call, request.container_id);
-      return request.stdin ? task.call('CloseIO', { exec_id: request.exec_id, stdin: true }) : {};
+      return request.stdin ? task.call('CloseIO', { exec_id: request.exec_id, stdin: true }, { signal: call.signal }) : {};
     },
 
     async Pause(request, call) {
-      return find(call, request.container_id).call('Pause', {});
+      return find(call, request.container_id).call('Pause', {}, { signal: call.signal });
     },
 
     async Resume(request, call) {
-      return find(call, request.container_id).call('Resume', {});
+      return find(call, request.container_id).call('Resume', {}, { signal: call.signal });
     },
 
     async ListPids(request, call) {
-      return find(call, request.container_id).call('Pids', {});
+      return find(call, request.container_id).call('Pids', {}, { signal: call.signal });
     },
 
     Checkpoint(request, call) {
@@ -141,7 +141,7 @@ export function createTasksService(deps: TasksDeps): Registration {
 
     async Update(request, call) {
       const { resources, annotations } = request;
-      return find(call, request.container_id).call('Update', { resources, annotations });
+      return find(call, request.container_id).call('Update', { resources, annotations }, { signal: call.signal });
     },
 
     async Metrics(request, call) {

@@ -47,6 +47,7 @@ export async function startRuntime(config: Config, { log, events, version }: Run
     ttrpc.server.once('error', reject);
     ttrpc.server.listen(ttrpcAddress, resolve);
   });
+  ttrpc.server.on('error', (error) => log.error('events socket', { address: ttrpcAddress, error }));
   await ownSocket(ttrpcAddress, config.ttrpc.uid || config.grpc.uid, config.ttrpc.gid || config.grpc.gid);
 
   const timeout = (name: string): number => parseDuration(config.timeouts[`io.containerd.timeout.${name}`] ?? '5s');
@@ -63,6 +64,7 @@ export async function startRuntime(config: Config, { log, events, version }: Run
       folders: [...(process.env['PATH'] ?? '').split(':').filter((folder) => folder !== ''), path.dirname(self)],
     }),
     actions: createActions({
+      log,
       run: runProgram,
       grpcAddress: config.grpc.address,
       ttrpcAddress,
