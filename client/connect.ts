@@ -4,7 +4,8 @@
 //   const { image } = await client.images.Get({ name: 'example.com/app:1' });
 //   for await (const { info } of client.content.List({})) ...
 import type { ChannelCredentials } from '@grpc/grpc-js';
-import { methodsOf } from '../proto/messages.ts';
+import { methodNames, methodOf } from '../proto/wire.ts';
+import type { MethodShape } from '../proto/messages.ts';
 import type { CallOptions } from './calls.ts';
 import { SERVICE_NAMES, type Services } from './services.ts';
 import { createTransport, type Transport } from './transport.ts';
@@ -52,20 +53,22 @@ function defineLazily(target: object, key: string, make: () => object): void {
   Object.defineProperty(target, key, { enumerable: true, get: () => (made ??= make()) });
 }
 
+/** Each method is looked at when it is called first. */
 function bind(transport: Transport, service: string, defaults: CallOptions): object {
-  const client: Record<string, unknown> = {};
-  for (const method of methodsOf(service)) {
-    const merged = (options: CallOptions | undefined): CallOptions =>
-      options ? { ...defaults, ...options } : defaults;
-    if (method.requestStream) {
-      client[method.name] = method.responseStream
-        ? (options?: CallOptions) => transport.bidi(method, merged(options))
-        : (options?: CallOptions) => transport.clientStream(method, merged(options));
-    } else {
-      client[method.name] = method.responseStream
-        ? (request: object, options?: CallOptions) => transport.serverStream(method, request, merged(options))
-        : (request: object, options?: CallOptions) => transport.unary(method, request, merged(options));
-    }
-  }
+  const client = {};
+  for (const name of methodNames(service))
+    defineLazily(client, name, () => bindMethod(transport, methodOf(service, name), defaults));
   return client;
+}
+
+function bindMethod(transport: Transport, method: MethodShape, defaults: CallOptions): object {
+  const merged = (options: CallOptions | undefined): CallOptions => (options ? { ...defaults, ...options } : defaults);
+  if (method.requestStream) {
+    return method.responseStream
+      ? (options?: CallOptions) => transport.bidi(method, merged(options))
+      : (options?: CallOptions) => transport.clientStream(method, merged(options));
+  }
+  return method.responseStream
+    ? (request: object, options?: CallOptions) => transport.serverStream(method, request, merged(options))
+    : (request: object, options?: CallOptions) => transport.unary(method, request, merged(options));
 }

@@ -1,33 +1,19 @@
 // The message types of the wire: encoding and decoding one message,
 // and what a service's methods are made of.
-import { readFileSync } from 'node:fs';
 import Long from 'long';
 import protobuf from 'protobufjs/light.js';
-
-export type Bundle = 'containerd' | 'cri' | 'nri';
+import { descriptors, type Bundle } from './descriptors.ts';
 
 // protobufjs finds Long by itself only where `require` is the real one, so not in a bundle.
 protobuf.util.Long = Long;
 protobuf.configure();
 
-const bundles = new Map<Bundle, protobuf.INamespace>();
 const roots = new Map<Bundle, protobuf.Root>();
-
-/** The descriptors of a bundle as scripts/gen.mjs wrote them. */
-export function descriptors(bundle: Bundle): protobuf.INamespace {
-  let json = bundles.get(bundle);
-  if (json === undefined) {
-    const file = new URL(`./gen/${bundle}.json`, import.meta.url);
-    json = JSON.parse(readFileSync(file, 'utf8')) as protobuf.INamespace;
-    bundles.set(bundle, json);
-  }
-  return json;
-}
 
 function root(bundle: Bundle): protobuf.Root {
   let found = roots.get(bundle);
   if (found === undefined) {
-    found = protobuf.Root.fromJSON(descriptors(bundle));
+    found = protobuf.Root.fromJSON(descriptors(bundle) as protobuf.INamespace);
     roots.set(bundle, found);
   }
   return found;

@@ -6,13 +6,14 @@ import { execFileSync } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
 import { build } from 'esbuild';
+import { bundleCli } from './bundle-cli.mjs';
 
 const PROGRAMS = {
   davitd: {
     entry: 'services/daemon/main.ts',
     node: ['--max-semi-space-size=2', '--disable-warning=ExperimentalWarning'],
   },
-  davit: { entry: 'cli/main.ts', node: [] },
+  davit: { entry: 'cli/main.ts' },
 };
 
 // CommonJS dependencies inside an ES module still want these.
@@ -43,7 +44,15 @@ for (const name of names) {
     console.error(`bundle: ${name}: no ${program.entry}, left out`);
     continue;
   }
-  const shebang = program.node.length ? `#!/usr/bin/env -S node ${program.node.join(' ')}` : '#!/usr/bin/env node';
+  const define = {
+    'process.env.DAVIT_VERSION': JSON.stringify(version),
+    'process.env.DAVIT_REVISION': JSON.stringify(revision()),
+  };
+  if (name === 'davit') {
+    await bundleCli(define);
+    continue;
+  }
+  const shebang = `#!/usr/bin/env -S node ${program.node.join(' ')}`;
   const outfile = path.join('bin', name);
   await build({
     entryPoints: [program.entry],
@@ -56,10 +65,7 @@ for (const name of names) {
     legalComments: 'none',
     external: ['classic-level'],
     banner: { js: `${shebang}\n${PRELUDE}` },
-    define: {
-      'process.env.DAVIT_VERSION': JSON.stringify(version),
-      'process.env.DAVIT_REVISION': JSON.stringify(revision()),
-    },
+    define,
     logLevel: 'warning',
   });
   fs.chmodSync(outfile, 0o755);
