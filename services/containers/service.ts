@@ -1,5 +1,9 @@
 // containerd.services.containers.v1: decode, one call, encode.
-import { ContainersName, type Container, type ContainersService } from '../../proto/gen/containerd.services.containers.v1.ts';
+import {
+  ContainersName,
+  type Container,
+  type ContainersService,
+} from '../../proto/gen/containerd.services.containers.v1.ts';
 import { registration, type Registration } from '../grpc/handlers.ts';
 import { invalidArgument } from '../lib/errors.ts';
 import { containerToWire, specFromWire } from './convert.ts';
@@ -10,7 +14,8 @@ export function createContainersService(containers: ContainerStore): Registratio
     Get: ({ id }, call) => ({ container: containerToWire(containers.get(call.namespace(), id)) }),
     List: ({ filters }, call) => ({ containers: containers.list(call.namespace(), filters).map(containerToWire) }),
     async *ListStream({ filters }, call) {
-      for (const container of containers.list(call.namespace(), filters)) yield { container: containerToWire(container) };
+      for (const container of containers.list(call.namespace(), filters))
+        yield { container: containerToWire(container) };
     },
     async Create({ container }, call) {
       return { container: containerToWire(await containers.create(call.namespace(), specFromWire(given(container)))) };

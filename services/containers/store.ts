@@ -78,7 +78,11 @@ export function createContainers({ metadata, gc, namespaces, events }: Container
         if (mask.length === 0) refuseImmutable(before, given);
         const paths = mask.length === 0 ? MUTABLE : mask;
         const changed = paths.reduce<ContainerSpec>((container, path) => masked(container, given, path), before);
-        const container: Container = { ...validated(changed, 'update failed validation'), created: before.created, updated: now() };
+        const container: Container = {
+          ...validated(changed, 'update failed validation'),
+          created: before.created,
+          updated: now(),
+        };
         transaction.put(table, namespace, given.id, container);
         return container;
       });

@@ -132,7 +132,7 @@ export class IngestFile {
   }
 
   async #append(bytes: Uint8Array): Promise<void> {
-    for (let done = 0; done < bytes.length; ) {
+    for (let done = 0; done < bytes.length;) {
       const { bytesWritten } = await this.#handle.write(bytes, done, bytes.length - done, null);
       done += bytesWritten;
     }
@@ -164,7 +164,9 @@ function writeFailure(path: string, error: unknown): Failure {
   const text = error instanceof Error ? error.message : String(error);
   const code = errnoCode(error);
   if (code === 'ENOSPC' || code === 'EDQUOT') {
-    return new Failure('resource exhausted', `write content to ${path}: ${text}; free some space: resource exhausted`, { cause: error });
+    return new Failure('resource exhausted', `write content to ${path}: ${text}; free some space: resource exhausted`, {
+      cause: error,
+    });
   }
   return new Failure('internal', `write content to ${path}: ${text}`, { cause: error });
 }

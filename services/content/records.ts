@@ -36,9 +36,13 @@ export class ContentRecords {
 
   constructor(metadata: Metadata, orphans: Orphans) {
     const message = codec<wire.Info>('containerd.services.content.v1.Info');
-    const infoCodec = { encode: (info: Info) => message.encode(infoToWire(info)), decode: (bytes: Uint8Array) => infoFromWire(message.decode(bytes)) };
+    const infoCodec = {
+      encode: (info: Info) => message.encode(infoToWire(info)),
+      decode: (bytes: Uint8Array) => infoFromWire(message.decode(bytes)),
+    };
     this.blobs = metadata.table('content', infoCodec, (_namespace, digest, before, after) => {
-      if ((before === undefined) !== (after === undefined)) this.#count(digest, after ?? before, after === undefined ? -1 : 1);
+      if ((before === undefined) !== (after === undefined))
+        this.#count(digest, after ?? before, after === undefined ? -1 : 1);
       if (after === undefined) orphans.blob(digest);
     });
     this.ingests = metadata.table('ingests', jsonCodec<Ingest>(), (_namespace, _ref, before, after) => {

@@ -24,12 +24,18 @@ export function createContentService(content: Content): Registration {
     async Update({ info, update_mask }, call) {
       if (info === null) throw invalidArgument('info is required');
       validateDigest(info.digest, () => `"${info.digest}" failed validation`);
-      const updated = await content.update(call.namespace(), info.digest, labelsFromWire(info.labels), update_mask?.paths ?? []);
+      const updated = await content.update(
+        call.namespace(),
+        info.digest,
+        labelsFromWire(info.labels),
+        update_mask?.paths ?? [],
+      );
       return { info: infoToWire(updated) };
     },
     async *List({ filters }, call) {
       const all = content.list(call.namespace(), filters);
-      for (let sent = 0; sent < all.length; sent += BATCH) yield { info: all.slice(sent, sent + BATCH).map(infoToWire) };
+      for (let sent = 0; sent < all.length; sent += BATCH)
+        yield { info: all.slice(sent, sent + BATCH).map(infoToWire) };
     },
     async Delete({ digest }, call) {
       validateDigest(digest, (problem) => problem);
@@ -44,9 +50,10 @@ export function createContentService(content: Content): Registration {
       const wanted = Number(size);
       const end = wanted <= 0 ? info.size : Math.min(start + wanted, info.size);
       await using blob = await content.open(call.namespace(), digest);
-      for (let position = start; position < end; ) {
+      for (let position = start; position < end;) {
         const data = await blob.read(position, Math.min(PIECE, end - position));
-        if (data.length === 0) throw new Failure('data loss', `content ${digest} ends at ${position} of ${info.size} bytes: data loss`);
+        if (data.length === 0)
+          throw new Failure('data loss', `content ${digest} ends at ${position} of ${info.size} bytes: data loss`);
         yield { offset: String(position - start), data };
         position += data.length;
       }

@@ -55,11 +55,17 @@ export function createContent(deps: ContentDeps): ContentStore {
   const { blobs, ingests } = records;
 
   gc.register(createBlobCollectable(blobs, () => sweeper.sweepBlobs(records)));
-  gc.register(createIngestCollectable(ingests, (id) => active.has(id), () => sweeper.sweepIngests(records)));
+  gc.register(
+    createIngestCollectable(
+      ingests,
+      (id) => active.has(id),
+      () => sweeper.sweepIngests(records),
+    ),
+  );
   namespaces.register({
     remaining: (namespace) => (blobs.size(namespace) > 0 ? ['blobs'] : []),
     clear(transaction, namespace) {
-      for (const [ref] of [...ingests.entries(namespace)]) transaction.delete(ingests, namespace, ref);
+      for (const [ref] of ingests.entries(namespace)) transaction.delete(ingests, namespace, ref);
       gc.unswept('ingests');
     },
   });
@@ -86,13 +92,31 @@ export function createContent(deps: ContentDeps): ContentStore {
     const file = await stat(sweeper.ingestPath(id)).catch((error: unknown) => {
       if (errnoCode(error) !== 'ENOENT') throw error;
     });
-    return { ref, offset: file?.size ?? 0, total, expected: '', started, updated: file === undefined ? started : instantOf(file.mtimeMs) };
+    return {
+      ref,
+      offset: file?.size ?? 0,
+      total,
+      expected: '',
+      started,
+      updated: file === undefined ? started : instantOf(file.mtimeMs),
+    };
   }
 
   return {
     has: (namespace, digest) => blobs.has(namespace, digest),
     info,
-    writer: createWriters({ metadata, gc, leases, namespaces, events, records, files, sweeper, active, sharing: deps.sharing }),
+    writer: createWriters({
+      metadata,
+      gc,
+      leases,
+      namespaces,
+      events,
+      records,
+      files,
+      sweeper,
+      active,
+      sharing: deps.sharing,
+    }),
 
     list(namespace, filters) {
       const matches = parseFilters(filters);
@@ -132,7 +156,9 @@ export function createContent(deps: ContentDeps): ContentStore {
 
     async statuses(namespace, filters) {
       const matches = parseFilters(filters);
-      const found = ingests.list(namespace).filter(([ref]) => matches((fieldpath) => (fieldpath[0] === 'ref' ? ref : undefined)));
+      const found = ingests
+        .list(namespace)
+        .filter(([ref]) => matches((fieldpath) => (fieldpath[0] === 'ref' ? ref : undefined)));
       return Promise.all(found.map(([ref, record]) => status(ref, record)));
     },
 

@@ -65,7 +65,7 @@ export class Sweeper implements Orphans {
       this.#orphanBlobs = new Set();
       for (const digest of await this.#blobs.list()) this.#orphanBlobs.add(digest);
     }
-    for (const digest of [...this.#orphanBlobs]) {
+    for (const digest of this.#orphanBlobs) {
       if (!records.owned(digest)) {
         if (this.#claims.has(digest) || this.#removals.has(digest)) continue;
         await this.#removeBlob(digest);
@@ -79,7 +79,7 @@ export class Sweeper implements Orphans {
       this.#orphanIngests = new Set();
       for (const id of await readdir(this.#ingestFolder)) this.#orphanIngests.add(id);
     }
-    for (const id of [...this.#orphanIngests]) {
+    for (const id of this.#orphanIngests) {
       if (this.#isWritten(id)) continue;
       if (records.hasIngest(id)) this.#orphanIngests.delete(id);
       else await this.removeIngest(id);

@@ -1,6 +1,10 @@
 // The Write method: one writer for one stream. The first message opens it; each message is answered;
 // COMMIT ends it. A client that goes away leaves the ingest, for whoever comes back.
-import { WriteAction, type WriteContentRequest, type WriteContentResponse } from '../../proto/gen/containerd.services.content.v1.ts';
+import {
+  WriteAction,
+  type WriteContentRequest,
+  type WriteContentResponse,
+} from '../../proto/gen/containerd.services.content.v1.ts';
 import type { Input } from '../../proto/rpc.ts';
 import type { Call } from '../grpc/call.ts';
 import { Failure } from '../lib/errors.ts';
@@ -39,7 +43,12 @@ export async function* writeContent(
 }
 
 /** Between two messages somebody else may have made the blob. */
-async function refuseKnownBlob(content: Content, { expected }: WriteContentRequest, writer: Writer, scope: { namespace: string; lease: string | undefined }): Promise<void> {
+async function refuseKnownBlob(
+  content: Content,
+  { expected }: WriteContentRequest,
+  writer: Writer,
+  scope: { namespace: string; lease: string | undefined },
+): Promise<void> {
   if (expected === '' || !content.has(scope.namespace, expected)) return;
   const { ref } = writer.status;
   await writer.close();
@@ -57,11 +66,19 @@ async function answerable(request: WriteContentRequest, writer: Writer, expectat
   if (offset === 0 && current > 0) await writer.truncate();
   if (request.data.length > 0) await writer.write(request.data);
   if (request.action === WriteAction.COMMIT) {
-    await writer.commit({ size: expectation.total, expected: expectation.digest, labels: labelsFromWire(request.labels) });
+    await writer.commit({
+      size: expectation.total,
+      expected: expectation.digest,
+      labels: labelsFromWire(request.labels),
+    });
   }
 }
 
-function response({ action }: WriteContentRequest, writer: Writer, expectation: Expectation): Input<WriteContentResponse> {
+function response(
+  { action }: WriteContentRequest,
+  writer: Writer,
+  expectation: Expectation,
+): Input<WriteContentResponse> {
   const { offset, started, updated } = writer.status;
   return {
     action,

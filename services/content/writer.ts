@@ -116,9 +116,11 @@ export class IngestWriter implements Writer {
       validateLabels(options.labels ?? NO_LABELS, 'info.Labels');
       const { ref, durable } = this.#options;
       const { size = 0, expected = '' } = options;
-      if (size !== 0 && size !== this.#size) throw failedPrecondition(`"${ref}" failed size validation: ${this.#size} != ${size}`);
+      if (size !== 0 && size !== this.#size)
+        throw failedPrecondition(`"${ref}" failed size validation: ${this.#size} != ${size}`);
       const digest = (await this.#file?.digestLike(expected)) ?? this.#options.expected;
-      if (expected !== '' && expected !== digest) throw failedPrecondition(`unexpected commit digest ${digest}, expected ${expected}`);
+      if (expected !== '' && expected !== digest)
+        throw failedPrecondition(`unexpected commit digest ${digest}, expected ${expected}`);
       await durable;
       this.#check();
       return await this.#host.finish(digest, this.#size, this.#file, options);

@@ -93,7 +93,8 @@ export function createWriters(deps: WritersDeps): (scope: Scope, options: Ingest
 
   async function unshare({ namespace, ref, ingest }: IngestWriter): Promise<void> {
     await metadata.update((transaction) => {
-      if (ingests.get(namespace, ref)?.id === ingest.id) transaction.put(ingests, namespace, ref, { ...ingest, shared: '' });
+      if (ingests.get(namespace, ref)?.id === ingest.id)
+        transaction.put(ingests, namespace, ref, { ...ingest, shared: '' });
     });
   }
 
@@ -117,7 +118,10 @@ export function createWriters(deps: WritersDeps): (scope: Scope, options: Ingest
       await file?.discard();
       await sweeper.removeIngest(writer.ingest.id);
       if (made === undefined) throw alreadyExists(`content ${digest}`);
-      events.publish(scope.namespace, '/content/create', 'containerd.events.ContentCreate', { digest, size: String(size) });
+      events.publish(scope.namespace, '/content/create', 'containerd.events.ContentCreate', {
+        digest,
+        size: String(size),
+      });
       return made;
     } finally {
       if (!records.owned(digest)) {
@@ -128,7 +132,11 @@ export function createWriters(deps: WritersDeps): (scope: Scope, options: Ingest
   }
 
   /** The ingest ends, the blob begins; undefined when the namespace had it already. */
-  function record(scope: Scope, { ref, ingest }: IngestWriter, { digest, size, options }: Finished): Promise<Info | undefined> {
+  function record(
+    scope: Scope,
+    { ref, ingest }: IngestWriter,
+    { digest, size, options }: Finished,
+  ): Promise<Info | undefined> {
     const { namespace } = scope;
     return metadata.update((transaction) => {
       leases.hold(transaction, scope, { type: 'content', id: digest });

@@ -16,7 +16,7 @@ import {
 import { methodsOf } from '../../proto/messages.ts';
 import { Failure } from '../lib/errors.ts';
 import type { Logger } from '../lib/log.ts';
-import { createCall, type ServerCall } from './context.ts';
+import { createCall } from './context.ts';
 import type { Call } from './call.ts';
 import type { Registration } from './handlers.ts';
 import { codeName, toStatus } from './status.ts';
@@ -113,7 +113,7 @@ function adaptUnary(deps: EdgeDeps, path: string, handler: UnaryHandler) {
 function adaptClientStream(deps: EdgeDeps, path: string, handler: ClientStreamHandler) {
   return (raw: ServerReadableStream<Request, Response>, done: sendUnaryData<Response>): void => {
     const end = begin(deps, path, raw);
-    const call = createCall(path, raw as ServerCall);
+    const call = createCall(path, raw);
     invoke(() => handler(received(raw, call), call)).then(
       (response) => {
         end(undefined);

@@ -37,7 +37,10 @@ export function specFromWire(image: wire.Image | null): ImageSpec {
 /** The codec of image records. */
 export function imageCodec(): Codec<Image> {
   const message = codec<wire.Image>('containerd.services.images.v1.Image');
-  return { encode: (image) => message.encode(imageToWire(image)), decode: (bytes) => imageFromWire(message.decode(bytes)) };
+  return {
+    encode: (image) => message.encode(imageToWire(image)),
+    decode: (bytes) => imageFromWire(message.decode(bytes)),
+  };
 }
 
 function targetToWire(target: Target) {

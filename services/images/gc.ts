@@ -2,10 +2,13 @@
 import { NO_LABELS } from '../lib/labels.ts';
 import type { Table } from '../metadata/api.ts';
 import type { Collectable } from '../metadata/gc-api.ts';
-import { expiry } from '../metadata/gc-labels.ts';
+import { expiry } from '../lib/gc-labels.ts';
 import type { Image } from './api.ts';
 
-export function createImageCollectable(images: Table<Image>, removed: (namespace: string, name: string) => void): Collectable {
+export function createImageCollectable(
+  images: Table<Image>,
+  removed: (namespace: string, name: string) => void,
+): Collectable {
   return {
     type: 'images',
     rootLabel: false,

@@ -9,7 +9,7 @@ import { now } from '../lib/time.ts';
 import type { LeaseHolder, Scope } from '../leases/api.ts';
 import type { Metadata, Transaction } from '../metadata/api.ts';
 import type { GarbageCollector } from '../metadata/gc-api.ts';
-import { expiry } from '../metadata/gc-labels.ts';
+import { expiry } from '../lib/gc-labels.ts';
 import type { Occupant } from '../namespaces/api.ts';
 import type { Image, Images, ImageSpec } from './api.ts';
 import { imageCodec } from './convert.ts';
@@ -64,7 +64,10 @@ export function createImages({ metadata, gc, leases, namespaces, events }: Image
         transaction.put(table, scope.namespace, name, image);
         return image;
       });
-      events.publish(scope.namespace, '/images/create', 'containerd.services.images.v1.ImageCreate', { name, labels: labelsToWire(labels) });
+      events.publish(scope.namespace, '/images/create', 'containerd.services.images.v1.ImageCreate', {
+        name,
+        labels: labelsToWire(labels),
+      });
       return image;
     },
 
@@ -72,7 +75,8 @@ export function createImages({ metadata, gc, leases, namespaces, events }: Image
       if (given.name === '') throw new Failure('invalid argument', 'Image.Name required');
       const image = await metadata.update((transaction) => {
         const before = get(scope.namespace, given.name);
-        const changed = mask.length === 0 ? given : mask.reduce<ImageSpec>((image, path) => masked(image, given, path), before);
+        const changed =
+          mask.length === 0 ? given : mask.reduce<ImageSpec>((image, path) => masked(image, given, path), before);
         validateImage(changed);
         const { name, labels, target } = changed;
         const image: Image = { name, labels, target, created: before.created, updated: at ?? now() };
@@ -81,7 +85,10 @@ export function createImages({ metadata, gc, leases, namespaces, events }: Image
         return image;
       });
       const { name, labels } = image;
-      events.publish(scope.namespace, '/images/update', 'containerd.services.images.v1.ImageUpdate', { name, labels: labelsToWire(labels) });
+      events.publish(scope.namespace, '/images/update', 'containerd.services.images.v1.ImageUpdate', {
+        name,
+        labels: labelsToWire(labels),
+      });
       return image;
     },
 

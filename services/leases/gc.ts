@@ -2,13 +2,17 @@
 import { NO_LABELS } from '../lib/labels.ts';
 import type { Table } from '../metadata/api.ts';
 import type { Collectable } from '../metadata/gc-api.ts';
-import { expiry, isFlat } from '../metadata/gc-labels.ts';
+import { expiry, isFlat } from '../lib/gc-labels.ts';
 import type { Lease } from './api.ts';
 import { holdingKey, type Holding, type Holdings } from './holdings.ts';
 
 const SNAPSHOTS = 'snapshots/';
 
-export function createLeaseCollectable(leases: Table<Lease>, resources: Table<Holding>, holdings: Holdings): Collectable {
+export function createLeaseCollectable(
+  leases: Table<Lease>,
+  resources: Table<Holding>,
+  holdings: Holdings,
+): Collectable {
   return {
     type: 'leases',
     rootLabel: false,
@@ -27,7 +31,8 @@ export function createLeaseCollectable(leases: Table<Lease>, resources: Table<Ho
       }
     },
     remove(transaction, namespace, id) {
-      for (const resource of holdings.of(namespace, id)) transaction.delete(resources, namespace, holdingKey(id, resource));
+      for (const resource of holdings.of(namespace, id))
+        transaction.delete(resources, namespace, holdingKey(id, resource));
       transaction.delete(leases, namespace, id);
     },
   };

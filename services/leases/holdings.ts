@@ -14,7 +14,12 @@ export class Holdings {
   /** namespace -> lease -> key of the record -> what it holds. */
   readonly #namespaces = new Map<string, Map<string, Map<string, Holding>>>();
 
-  readonly changed = (namespace: string, key: string, before: Holding | undefined, after: Holding | undefined): void => {
+  readonly changed = (
+    namespace: string,
+    key: string,
+    before: Holding | undefined,
+    after: Holding | undefined,
+  ): void => {
     const holding = after ?? before;
     if (holding === undefined) return;
     let leases = this.#namespaces.get(namespace);

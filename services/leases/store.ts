@@ -27,8 +27,8 @@ export function createLeases({ metadata, gc, namespaces }: LeasesDeps): Leases {
   namespaces.register({
     remaining: () => [],
     clear(transaction, namespace) {
-      for (const [key] of [...resources.entries(namespace)]) transaction.delete(resources, namespace, key);
-      for (const [id] of [...leases.entries(namespace)]) transaction.delete(leases, namespace, id);
+      for (const [key] of resources.entries(namespace)) transaction.delete(resources, namespace, key);
+      for (const [id] of leases.entries(namespace)) transaction.delete(leases, namespace, id);
     },
   });
 
@@ -60,7 +60,8 @@ export function createLeases({ metadata, gc, namespaces }: LeasesDeps): Leases {
     async delete(namespace, id, sync, signal) {
       await metadata.update((transaction) => {
         mustExist(namespace, id);
-        for (const resource of holdings.of(namespace, id)) transaction.delete(resources, namespace, holdingKey(id, resource));
+        for (const resource of holdings.of(namespace, id))
+          transaction.delete(resources, namespace, holdingKey(id, resource));
         transaction.delete(leases, namespace, id);
         gc.deleted();
       });
@@ -79,7 +80,11 @@ export function createLeases({ metadata, gc, namespaces }: LeasesDeps): Leases {
       return metadata.update((transaction) => {
         mustExist(namespace, id);
         validateResource(resource);
-        transaction.put(resources, namespace, holdingKey(id, resource), { lease: id, type: resource.type, id: resource.id });
+        transaction.put(resources, namespace, holdingKey(id, resource), {
+          lease: id,
+          type: resource.type,
+          id: resource.id,
+        });
       });
     },
 
@@ -94,7 +99,9 @@ export function createLeases({ metadata, gc, namespaces }: LeasesDeps): Leases {
 
     resources(namespace, id) {
       mustExist(namespace, id);
-      return [...holdings.of(namespace, id)].sort((a, b) => rank(a) - rank(b) || order(a.type, b.type) || order(a.id, b.id));
+      return [...holdings.of(namespace, id)].sort(
+        (a, b) => rank(a) - rank(b) || order(a.type, b.type) || order(a.id, b.id),
+      );
     },
   };
 }

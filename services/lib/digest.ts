@@ -18,7 +18,8 @@ export function parseDigest(text: string): Digest | string {
   const algorithm = text.slice(0, Math.max(colon, 0));
   const encoded = text.slice(colon + 1);
   if (algorithm === '' || encoded === '') return 'invalid checksum digest format';
-  if (!isAlgorithm(algorithm)) return FORM.test(text) ? 'unsupported digest algorithm' : 'invalid checksum digest format';
+  if (!isAlgorithm(algorithm))
+    return FORM.test(text) ? 'unsupported digest algorithm' : 'invalid checksum digest format';
   if (encoded.length !== LENGTHS[algorithm]) return 'invalid checksum digest length';
   return HEX.test(encoded) ? { algorithm, encoded } : 'invalid checksum digest format';
 }

@@ -26,6 +26,7 @@ describe('field masks', () => {
     assert.equal(current.size, 2);
   });
   it('know other fields', () => {
-    for (const path of ['label', 'labelsx', 'target', '']) assert.equal(maskedMap('labels', path, current, current), undefined);
+    for (const path of ['label', 'labelsx', 'target', ''])
+      assert.equal(maskedMap('labels', path, current, current), undefined);
   });
 });

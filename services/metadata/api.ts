@@ -24,7 +24,7 @@ export interface Table<T> {
   has(namespace: string, key: string): boolean;
   /** All records of a namespace, in the order of their keys' bytes; a copy that later changes leave alone. */
   list(namespace: string): readonly (readonly [key: string, record: T])[];
-  /** All records of a namespace in no order; valid until the next change. */
+  /** All records of a namespace in no order; they may be deleted while they are read. */
   entries(namespace: string): Iterable<readonly [key: string, record: T]>;
   size(namespace: string): number;
   /** Namespaces with at least one record, sorted. */

@@ -1,11 +1,5 @@
-// Codecs for records.
-import type { MessageCodec } from '../../proto/messages.ts';
+// Codecs for records that are not messages of the wire.
 import type { Codec } from './api.ts';
-
-/** Records that are messages of the wire. */
-export function messageCodec<T extends object>(message: MessageCodec<T>): Codec<T> {
-  return { encode: (record) => message.encode(record), decode: (bytes) => message.decode(bytes) };
-}
 
 /** Records as JSON; Maps are written as lists of pairs under the key `@map`. */
 export function jsonCodec<T>(): Codec<T> {

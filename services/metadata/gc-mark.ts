@@ -1,6 +1,6 @@
 // The mark: which nodes of a namespace are needed. Nodes of one namespace refer only to each other.
 import type { Collectable, Emit } from './gc-api.ts';
-import { gcLabels, type Target } from './gc-labels.ts';
+import { gcLabels, type Target } from '../lib/gc-labels.ts';
 
 export type Kinds = ReadonlyMap<string, Collectable>;
 
@@ -34,7 +34,8 @@ export function mark(kinds: Kinds, namespace: string, now: number): Marked {
     for (const target of read.references) reach(target.type, target.key, false);
     for (const target of read.conditionals) {
       const used = kinds.get(target.type)?.labels(namespace, target.key);
-      if (used !== undefined && gcLabels(used).used.some((time) => target.holds(time, now))) reach(target.type, target.key, false);
+      if (used !== undefined && gcLabels(used).used.some((time) => target.holds(time, now)))
+        reach(target.type, target.key, false);
     }
   }
   return { nextExpiry, has: (type, key) => whole.has(type, key) || flat.has(type, key) };

@@ -85,7 +85,7 @@ export class GcScheduler {
       };
       const waiter: Waiter = {
         resolve: () => (signal?.removeEventListener('abort', abort), resolve()),
-        reject: (error) => (signal?.removeEventListener('abort', abort), reject(error as Error)),
+        reject: (error) => (signal?.removeEventListener('abort', abort), reject(error)),
       };
       if (signal?.aborted) return abort();
       signal?.addEventListener('abort', abort);

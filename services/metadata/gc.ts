@@ -69,7 +69,12 @@ export function createGarbageCollector(deps: GcDeps): RunningCollector {
       unswept.add(kind.type);
     }
     await sweep();
-    if (log.debugEnabled) log.debug('garbage collected', { removed: removals.length, pause: round(pause), ms: round(performance.now() - started) });
+    if (log.debugEnabled)
+      log.debug('garbage collected', {
+        removed: removals.length,
+        pause: round(pause),
+        ms: round(performance.now() - started),
+      });
     return { pause, nextExpiry };
   }
 

@@ -1,5 +1,9 @@
 // containerd.services.namespaces.v1: decode, one call, encode.
-import { NamespacesName, type Namespace, type NamespacesService } from '../../proto/gen/containerd.services.namespaces.v1.ts';
+import {
+  NamespacesName,
+  type Namespace,
+  type NamespacesService,
+} from '../../proto/gen/containerd.services.namespaces.v1.ts';
 import { registration, type Registration } from '../grpc/handlers.ts';
 import { invalidArgument } from '../lib/errors.ts';
 import { labelsFromWire, labelsToWire } from '../lib/labels.ts';

@@ -37,7 +37,10 @@ export function createNamespaces({ metadata, events }: NamespacesDeps): Namespac
         if (table.has('', name)) throw alreadyExists(`namespace "${name}"`);
         transaction.put(table, '', name, { labels });
       });
-      events.publish(name, '/namespaces/create', 'containerd.events.NamespaceCreate', { name, labels: labelsToWire(labels) });
+      events.publish(name, '/namespaces/create', 'containerd.events.NamespaceCreate', {
+        name,
+        labels: labelsToWire(labels),
+      });
     },
 
     async update(name, labels, mask) {
@@ -52,7 +55,10 @@ export function createNamespaces({ metadata, events }: NamespacesDeps): Namespac
         validateLabels(updated, 'namespace.Labels');
         transaction.put(table, '', name, { labels: updated });
       });
-      events.publish(name, '/namespaces/update', 'containerd.events.NamespaceUpdate', { name, labels: labelsToWire(labels) });
+      events.publish(name, '/namespaces/update', 'containerd.events.NamespaceUpdate', {
+        name,
+        labels: labelsToWire(labels),
+      });
     },
 
     async delete(name) {

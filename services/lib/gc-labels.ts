@@ -9,8 +9,8 @@
 //   cond.snapshot.<snapshotter>[/x] = usedat<24h|key
 //                                          it needs that snapshot while that was used in the last 24 hours
 //   cond.value-usedat = time               when a snapshot was used
-import { parseDuration } from '../lib/duration.ts';
-import type { Labels } from '../lib/labels.ts';
+import { parseDuration } from './duration.ts';
+import type { Labels } from './labels.ts';
 
 export interface Target {
   readonly type: string;
@@ -59,7 +59,8 @@ export function isFlat(labels: Labels): boolean {
 }
 
 function readLabels(labels: Labels): GcLabels {
-  let found: { -readonly [Key in keyof GcLabels]: GcLabels[Key] extends readonly (infer T)[] ? T[] : boolean } | undefined;
+  let found:
+    { -readonly [Key in keyof GcLabels]: GcLabels[Key] extends readonly (infer T)[] ? T[] : boolean } | undefined;
   for (const [label, value] of labels) {
     if (!label.startsWith(PREFIX)) continue;
     found ??= { root: false, references: [], backReferences: [], conditionals: [], used: [] };
@@ -68,7 +69,8 @@ function readLabels(labels: Labels): GcLabels {
     else if (name.startsWith('ref.')) found.references.push(...target(name.slice(4), value));
     else if (name.startsWith('bref.')) found.backReferences.push(...target(name.slice(5), value));
     else if (name.startsWith('cond.snapshot')) found.conditionals.push(...conditionals(name.slice(13), value));
-    else if (name.startsWith('cond.value-usedat')) found.used.push(...[parseTime(value)].filter((time) => time !== undefined));
+    else if (name.startsWith('cond.value-usedat'))
+      found.used.push(...[parseTime(value)].filter((time) => time !== undefined));
   }
   return found ?? NONE;
 }
@@ -78,7 +80,8 @@ const TYPES: Readonly<Record<string, string>> = { content: 'content', image: 'im
 /** What `content.config`, `content/config` or `snapshot.overlayfs/x` point to; nothing for other names. */
 function target(name: string, value: string): Target[] {
   const [, word = '', rest = ''] = /^([a-z]+)(.*)$/s.exec(name) ?? [];
-  if (word === 'snapshot' && rest.startsWith('.')) return [{ type: 'snapshots', key: `${upToSlash(rest.slice(1))}/${value}` }];
+  if (word === 'snapshot' && rest.startsWith('.'))
+    return [{ type: 'snapshots', key: `${upToSlash(rest.slice(1))}/${value}` }];
   const type = Object.hasOwn(TYPES, word) ? TYPES[word] : undefined;
   if (type === undefined || !/^(?:[./]|$)/.test(rest)) return [];
   return [{ type, key: value }];
@@ -93,7 +96,11 @@ function conditionals(rest: string, value: string): Conditional[] {
     const [, operator, duration] = /^usedat([<>])([^=].*)$/.exec(condition) ?? [];
     const age = duration === undefined ? undefined : milliseconds(duration);
     if (age === undefined) continue;
-    found.push({ type: 'snapshots', key, holds: (used, now) => (operator === '<' ? now - used < age : now - used > age) });
+    found.push({
+      type: 'snapshots',
+      key,
+      holds: (used, now) => (operator === '<' ? now - used < age : now - used > age),
+    });
   }
   return found;
 }
@@ -113,7 +120,8 @@ function upToSlash(text: string): string {
 
 /** RFC 3339; anything else is ignored, as in containerd. */
 function parseTime(text: string | undefined): number | undefined {
-  if (text === undefined || !/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)$/.test(text)) return undefined;
+  if (text === undefined || !/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)$/.test(text))
+    return undefined;
   const time = Date.parse(text);
   return Number.isNaN(time) ? undefined : time;
 }
