@@ -8,12 +8,7 @@
 #include <string_view>
 #include <vector>
 
-// rapidjson must never abort on input: an access of the wrong type is our own bug.
 #define RAPIDJSON_HAS_STDSTRING 1
-#define RAPIDJSON_NO_SIZETYPEDEFINE
-namespace rapidjson {
-typedef unsigned SizeType;
-}
 #include <rapidjson/document.h>
 
 #include "native/kernel/result.h"

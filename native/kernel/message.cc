@@ -1,0 +1,93 @@
+#include "native/kernel/message.h"
+
+#include <poll.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+
+#include <algorithm>
+
+namespace davit::kernel {
+namespace {
+
+long now_ms() {
+  struct timespec now;
+  ::clock_gettime(CLOCK_MONOTONIC, &now);
+  return now.tv_sec * 1000 + now.tv_nsec / 1'000'000;
+}
+
+Result<> wait_readable(int socket, int timeout_ms) {
+  if (timeout_ms < 0) return {};
+  long end = now_ms() + timeout_ms;
+  for (;;) {
+    struct pollfd item = {socket, POLLIN, 0};
+    int n = ::poll(&item, 1, static_cast<int>(std::max(0L, end - now_ms())));
+    if (n > 0) return {};
+    if (n == 0) return fail(ETIMEDOUT, "wait for child");
+    if (errno != EINTR) return fail_errno("poll");
+  }
+}
+
+}  // namespace
+
+Result<std::pair<Fd, Fd>> message_pair() {
+  int ends[2];
+  if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0)
+    return fail_errno("socketpair");
+  return std::pair(Fd(ends[0]), Fd(ends[1]));
+}
+
+Result<> send_message(int socket, char kind, std::string_view text, int fd) {
+  struct iovec parts[2] = {
+      {&kind, 1},
+      {const_cast<char*>(text.data()), std::min(text.size(), kMaxMessage - 1)},
+  };
+  alignas(struct cmsghdr) char control[CMSG_SPACE(sizeof fd)] = {};
+  struct msghdr message = {};
+  message.msg_iov = parts;
+  message.msg_iovlen = 2;
+  if (fd >= 0) {
+    message.msg_control = control;
+    message.msg_controllen = sizeof control;
+    struct cmsghdr* header = CMSG_FIRSTHDR(&message);
+    header->cmsg_level = SOL_SOCKET;
+    header->cmsg_type = SCM_RIGHTS;
+    header->cmsg_len = CMSG_LEN(sizeof fd);
+    ::memcpy(CMSG_DATA(header), &fd, sizeof fd);
+  }
+  while (::sendmsg(socket, &message, MSG_NOSIGNAL) < 0) {
+    if (errno != EINTR) return fail_errno("send message");
+  }
+  return {};
+}
+
+Result<Message> receive_message(int socket, int timeout_ms) {
+  DAVIT_TRY(wait_readable(socket, timeout_ms));
+  char data[kMaxMessage];
+  struct iovec part = {data, sizeof data};
+  int fd = -1;
+  alignas(struct cmsghdr) char control[CMSG_SPACE(sizeof fd)] = {};
+  struct msghdr message = {};
+  message.msg_iov = &part;
+  message.msg_iovlen = 1;
+  message.msg_control = control;
+  message.msg_controllen = sizeof control;
+  ssize_t n;
+  do {
+    n = ::recvmsg(socket, &message, MSG_CMSG_CLOEXEC);
+  } while (n < 0 && errno == EINTR);
+  if (n < 0 && errno != ECONNRESET) return fail_errno("receive message");
+  Message received;
+  if (n <= 0) return received;
+  received.kind = data[0];
+  received.text.assign(data + 1, static_cast<std::size_t>(n) - 1);
+  struct cmsghdr* header = CMSG_FIRSTHDR(&message);
+  if (header != nullptr && header->cmsg_type == SCM_RIGHTS &&
+      header->cmsg_len == CMSG_LEN(sizeof fd)) {
+    ::memcpy(&fd, CMSG_DATA(header), sizeof fd);
+    received.fd.reset(fd);
+  }
+  return received;
+}
+
+}  // namespace davit::kernel

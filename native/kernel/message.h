@@ -1,0 +1,28 @@
+// Short datagrams between a parent and its child over a socketpair, with descriptors if need be.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "native/kernel/fd.h"
+#include "native/kernel/result.h"
+
+namespace davit::kernel {
+
+// SOCK_SEQPACKET: message borders are kept, and the last close is seen as the end.
+Result<std::pair<Fd, Fd>> message_pair();
+
+inline constexpr std::size_t kMaxMessage = 4096;  // longer texts are cut
+
+Result<> send_message(int socket, char kind, std::string_view text = {}, int fd = -1);
+
+struct Message {
+  char kind = 0;  // 0: the other side has closed
+  std::string text;
+  Fd fd;
+};
+// ETIMEDOUT after `timeout_ms`; -1 waits for ever.
+Result<Message> receive_message(int socket, int timeout_ms);
+
+}  // namespace davit::kernel

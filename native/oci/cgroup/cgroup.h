@@ -1,0 +1,62 @@
+// The cgroup of one container: a directory in every hierarchy that is mounted.
+#pragma once
+
+#include <sys/types.h>
+
+#include <string>
+#include <vector>
+
+#include "native/kernel/fd.h"
+#include "native/kernel/result.h"
+#include "native/oci/cgroup/hierarchy.h"
+#include "native/oci/resources.h"
+#include "native/oci/stats.h"
+
+namespace davit::oci {
+
+class Cgroup {
+ public:
+  // Makes the directories and writes the limits; takes no process yet. On failure nothing stays.
+  static Result<Cgroup> create(std::string_view cgroups_path, std::string_view id,
+                               const Resources& resources);
+  // The same cgroup in another process: what paths() gave there.
+  static Cgroup reopen(std::vector<std::string> paths);
+
+  // Absolute directories, one per hierarchy, as "controllers=path" for state.json.
+  std::vector<std::string> paths() const;
+  // The directory of a v1 controller, or of v2 for ""; empty when there is none.
+  const std::string& path_of(std::string_view controller) const;
+  bool unified() const { return unified_; }
+
+  // A descriptor for clone3's CLONE_INTO_CGROUP when v2 is all there is; else -1.
+  int clone_target() const { return clone_target_.get(); }
+  // Moves a process into every directory; what clone_target() has done is not done again.
+  Result<> join(pid_t pid, bool born_in_clone_target) const;
+
+  Result<> update(const Resources& resources);
+  Result<> freeze(bool frozen) const;  // waits until it is so, at most 2 s
+  Result<bool> frozen() const;
+  Result<> kill(int signal) const;  // every process in it and below
+  Result<std::vector<pid_t>> pids() const;
+  Result<Stats> stats() const;
+  // Removes the directories; what is in them must have ended. Tries for 500 ms, then EBUSY.
+  Result<> remove() const;
+
+ private:
+  struct Place {
+    std::string controllers;
+    std::string path;
+    bool v2 = false;
+  };
+  const Place* place_of(std::string_view controller) const;
+  Result<> apply(const Resources& resources, bool with_devices) const;
+
+  std::vector<Place> places_;
+  bool unified_ = false;
+  Fd clone_target_;
+};
+
+Result<Stats> read_stats_v1(const Cgroup& cgroup);
+Result<Stats> read_stats_v2(const std::string& path);
+
+}  // namespace davit::oci
