@@ -7,7 +7,6 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/pidfd.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -52,13 +51,13 @@ Result<Child> clone_process(std::uint64_t flags, int cgroup) {
 }
 
 Result<Fd> open_pidfd(pid_t pid) {
-  Fd fd(::pidfd_open(pid, 0));
+  Fd fd(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
   if (!fd) return fail_errno("open process " + std::to_string(pid));
   return fd;
 }
 
 Result<> signal_pidfd(int pidfd, int signal) {
-  if (::pidfd_send_signal(pidfd, signal, nullptr, 0) != 0)
+  if (::syscall(SYS_pidfd_send_signal, pidfd, signal, nullptr, 0) != 0)
     return fail_errno("send signal " + std::to_string(signal));
   return {};
 }

@@ -8,7 +8,6 @@
 #include <string_view>
 #include <vector>
 
-#define RAPIDJSON_HAS_STDSTRING 1
 #include <rapidjson/document.h>
 
 #include "native/kernel/result.h"

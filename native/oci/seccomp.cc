@@ -52,9 +52,12 @@ Result<std::uint32_t> action_of(const std::string& name, std::optional<std::uint
 
 Result<scmp_compare> operator_of(const std::string& name, const At& at) {
   constexpr Name kOperators[] = {
-      {"SCMP_CMP_NE", SCMP_CMP_NE}, {"SCMP_CMP_LT", SCMP_CMP_LT},
-      {"SCMP_CMP_LE", SCMP_CMP_LE}, {"SCMP_CMP_EQ", SCMP_CMP_EQ},
-      {"SCMP_CMP_GE", SCMP_CMP_GE}, {"SCMP_CMP_GT", SCMP_CMP_GT},
+      {"SCMP_CMP_NE", SCMP_CMP_NE},
+      {"SCMP_CMP_LT", SCMP_CMP_LT},
+      {"SCMP_CMP_LE", SCMP_CMP_LE},
+      {"SCMP_CMP_EQ", SCMP_CMP_EQ},
+      {"SCMP_CMP_GE", SCMP_CMP_GE},
+      {"SCMP_CMP_GT", SCMP_CMP_GT},
       {"SCMP_CMP_MASKED_EQ", SCMP_CMP_MASKED_EQ},
   };
   const Name* found = lookup(kOperators, name);
@@ -138,10 +141,10 @@ Result<> add_to(scmp_filter_ctx context, std::uint32_t action, int number,
     for (std::size_t j = i + 1; j < arguments.size(); j++)
       repeated |= arguments[i].arg == arguments[j].arg;
   if (!repeated)
-    return check(::seccomp_rule_add_array(context, action, number,
-                                          static_cast<unsigned>(arguments.size()),
-                                          arguments.data()),
-                 at);
+    return check(
+        ::seccomp_rule_add_array(context, action, number, static_cast<unsigned>(arguments.size()),
+                                 arguments.data()),
+        at);
   // libseccomp takes one condition per argument; runc then makes each a rule of its own.
   for (const scmp_arg_cmp& one : arguments)
     DAVIT_TRY(check(::seccomp_rule_add_array(context, action, number, 1, &one), at));

@@ -143,7 +143,8 @@ std::vector<std::string> Cgroup::paths() const {
 
 const Cgroup::Place* Cgroup::place_of(std::string_view controller) const {
   for (const Place& place : places_)
-    if (controller.empty() ? place.v2 : has_controller(place.controllers, controller)) return &place;
+    if (controller.empty() ? place.v2 : has_controller(place.controllers, controller))
+      return &place;
   return nullptr;
 }
 
@@ -156,8 +157,8 @@ const std::string& Cgroup::path_of(std::string_view controller) const {
 Result<> Cgroup::join(pid_t pid, bool born_in_clone_target) const {
   for (const Place& place : places_) {
     if (unified_ && born_in_clone_target) continue;
-    auto moved = kernel::write_value(AT_FDCWD, (place.path + "/cgroup.procs").c_str(),
-                                     std::to_string(pid));
+    auto moved =
+        kernel::write_value(AT_FDCWD, (place.path + "/cgroup.procs").c_str(), std::to_string(pid));
     if (!moved) return wrap("join the cgroup", moved.error());
   }
   return {};
@@ -215,8 +216,7 @@ Result<> Cgroup::freeze(bool freeze) const {
     if (now == freeze) return {};
     pause_ms(tries < 10 ? 1 : 5);
   }
-  if (freeze)
-    (void)kernel::write_value(AT_FDCWD, file.c_str(), unified_ ? "0" : "THAWED");
+  if (freeze) (void)kernel::write_value(AT_FDCWD, file.c_str(), unified_ ? "0" : "THAWED");
   return fail(ETIMEDOUT, freeze ? "freeze the cgroup" : "thaw the cgroup");
 }
 
@@ -234,8 +234,7 @@ Result<std::vector<pid_t>> Cgroup::pids() const {
 Result<> Cgroup::kill(int signal) const {
   if (signal == SIGKILL && place_of("") != nullptr) {
     // Atomic: no process is born between the look and the kill (Linux 5.14).
-    auto killed =
-        kernel::write_value(AT_FDCWD, (path_of("") + "/cgroup.kill").c_str(), "1");
+    auto killed = kernel::write_value(AT_FDCWD, (path_of("") + "/cgroup.kill").c_str(), "1");
     if (killed) {
       // A process that v1 holds frozen dies only when it is thawed.
       if (!unified_ && frozen().value_or(false)) return freeze(false);

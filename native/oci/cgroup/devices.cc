@@ -18,9 +18,9 @@ DeviceRule allowed(char type, std::optional<std::int64_t> major, std::optional<s
 // runtime-spec, "Default Devices", and what runc adds to every list.
 std::vector<DeviceRule> default_devices() {
   return {
-      allowed('c', {}, {}, "m"),    allowed('b', {}, {}, "m"),  allowed('c', 1, 3, "rwm"),
-      allowed('c', 1, 5, "rwm"),    allowed('c', 1, 7, "rwm"),  allowed('c', 1, 8, "rwm"),
-      allowed('c', 1, 9, "rwm"),    allowed('c', 5, 0, "rwm"),  allowed('c', 5, 1, "rwm"),
+      allowed('c', {}, {}, "m"),    allowed('b', {}, {}, "m"), allowed('c', 1, 3, "rwm"),
+      allowed('c', 1, 5, "rwm"),    allowed('c', 1, 7, "rwm"), allowed('c', 1, 8, "rwm"),
+      allowed('c', 1, 9, "rwm"),    allowed('c', 5, 0, "rwm"), allowed('c', 5, 1, "rwm"),
       allowed('c', 136, {}, "rwm"), allowed('c', 5, 2, "rwm"),
   };
 }

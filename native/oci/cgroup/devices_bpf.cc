@@ -20,8 +20,8 @@ bpf_insn instruction(int code, __u8 dst, __u8 src, __s16 offset, __s32 value) {
 
 void load_context(std::vector<bpf_insn>& program) {
   auto load = [&](__u8 reg, std::size_t offset) {
-    program.push_back(instruction(BPF_LDX | BPF_MEM | BPF_W, reg, BPF_REG_1,
-                                  static_cast<__s16>(offset), 0));
+    program.push_back(
+        instruction(BPF_LDX | BPF_MEM | BPF_W, reg, BPF_REG_1, static_cast<__s16>(offset), 0));
   };
   load(kType, offsetof(bpf_cgroup_dev_ctx, access_type));
   program.push_back(instruction(BPF_ALU | BPF_MOV | BPF_X, kAccess, kType, 0, 0));
@@ -49,7 +49,8 @@ void append_rule(std::vector<bpf_insn>& program, const DeviceRule& rule, int ver
   auto unless_equal = [&](__u8 reg, __s64 value) {
     tests.push_back(instruction(BPF_JMP | BPF_JNE | BPF_K, reg, 0, 0, static_cast<__s32>(value)));
   };
-  if (rule.type != 'a') unless_equal(kType, rule.type == 'b' ? BPF_DEVCG_DEV_BLOCK : BPF_DEVCG_DEV_CHAR);
+  if (rule.type != 'a')
+    unless_equal(kType, rule.type == 'b' ? BPF_DEVCG_DEV_BLOCK : BPF_DEVCG_DEV_CHAR);
   int mask = access_mask(rule.access);
   if (mask != 7) {
     // An allow rule must cover all that is asked for, a deny rule any of it.
@@ -64,7 +65,8 @@ void append_rule(std::vector<bpf_insn>& program, const DeviceRule& rule, int ver
   if (rule.minor) unless_equal(kMinor, *rule.minor);
   // Jumps go past the two instructions of the verdict.
   for (std::size_t i = 0; i < tests.size(); i++)
-    if (BPF_CLASS(tests[i].code) == BPF_JMP) tests[i].off = static_cast<__s16>(tests.size() - i - 1 + 2);
+    if (BPF_CLASS(tests[i].code) == BPF_JMP)
+      tests[i].off = static_cast<__s16>(tests.size() - i - 1 + 2);
   program.insert(program.end(), tests.begin(), tests.end());
   return_value(program, verdict);
 }

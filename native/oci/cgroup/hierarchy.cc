@@ -127,7 +127,8 @@ Result<std::string> cgroup_path(std::string_view wanted, const std::string& own_
     path = join(own_path, wanted);
   }
   if ((path + "/").find("/../") != std::string::npos)
-    return fail(EINVAL, "linux.cgroupsPath: \"" + std::string(wanted) + "\" must not contain \"..\"");
+    return fail(EINVAL,
+                "linux.cgroupsPath: \"" + std::string(wanted) + "\" must not contain \"..\"");
   return path;
 }
 

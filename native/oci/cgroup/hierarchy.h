@@ -32,9 +32,9 @@ Result<Hierarchies> find_hierarchies(const std::string& root, std::string_view s
 // For this process, on this machine.
 Result<Hierarchies> find_hierarchies();
 
-// The cgroup that linux.cgroupsPath means, below each hierarchy's mount: `/a/b` as it is; a relative
-// path below `own_path`; systemd's `slice:prefix:name` as that driver would place it; empty: `id`.
-// EINVAL for a path that leaves the hierarchy.
+// The cgroup that linux.cgroupsPath means, below each hierarchy's mount: `/a/b` as it is; a
+// relative path below `own_path`; systemd's `slice:prefix:name` as that driver would place it;
+// empty: `id`. EINVAL for a path that leaves the hierarchy.
 Result<std::string> cgroup_path(std::string_view cgroups_path, const std::string& own_path,
                                 std::string_view id);
 

@@ -16,7 +16,8 @@ Result<> apply_limits_v1(int dir, std::string_view controller, const Resources& 
 // All of v2's files. ENOENT for one becomes "controller is not enabled".
 Result<> apply_limits_v2(int dir, const Resources& resources);
 
-// cgroup v1's cpu.shares (2 to 262144) as v2's cpu.weight (1 to 10000), as runc and crun convert it.
+// cgroup v1's cpu.shares (2 to 262144) as v2's cpu.weight (1 to 10000), as runc and crun convert
+// it.
 std::uint64_t cpu_weight(std::uint64_t shares);
 
 // v1's blkio.weight (10 to 1000) as v2's io.weight (1 to 10000).

@@ -22,10 +22,8 @@ Result<> apply_cpu(int dir, const CpuResources& cpu) {
     DAVIT_ASSIGN(std::string kept, kernel::read_file(dir, "cpu.shares"));
     // The kernel clamps silently; a limit that is not what was asked for is an error.
     std::uint64_t now = std::strtoull(kept.c_str(), nullptr, 10);
-    if (*cpu.shares > now)
-      return fail(EINVAL, "cpu.shares: the maximum is " + std::to_string(now));
-    if (*cpu.shares < now)
-      return fail(EINVAL, "cpu.shares: the minimum is " + std::to_string(now));
+    if (*cpu.shares > now) return fail(EINVAL, "cpu.shares: the maximum is " + std::to_string(now));
+    if (*cpu.shares < now) return fail(EINVAL, "cpu.shares: the minimum is " + std::to_string(now));
   }
   if (cpu.period && *cpu.period != 0) {
     auto written = write_value(dir, "cpu.cfs_period_us", std::to_string(*cpu.period));
@@ -72,7 +70,9 @@ Result<> apply_limit_and_swap(int dir, const MemoryResources& memory) {
   if (memory.limit == -1 && swap == 0) swap = -1;
   if (swap != 0 && !has_swap) {
     if (memory.swap && *memory.swap > 0 && memory.swap != memory.limit)
-      return fail(0, "linux.resources.memory.swap: this kernel does not account swap (boot it with swapaccount=1)");
+      return fail(0,
+                  "linux.resources.memory.swap: this kernel does not account swap (boot it with "
+                  "swapaccount=1)");
     swap = 0;
   }
   bool limit = memory.limit && *memory.limit != 0;
@@ -174,7 +174,8 @@ Result<> apply_limits_v1(int dir, std::string_view controller, const Resources& 
       DAVIT_TRY(write_value(dir, "net_prio.ifpriomap", name + " " + std::to_string(priority)));
   }
   if (controller == "rdma")
-    for (const RdmaLimit& limit : resources.rdma) DAVIT_TRY(write_value(dir, "rdma.max", rdma_line(limit)));
+    for (const RdmaLimit& limit : resources.rdma)
+      DAVIT_TRY(write_value(dir, "rdma.max", rdma_line(limit)));
   return {};
 }
 

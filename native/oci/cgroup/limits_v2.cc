@@ -14,7 +14,9 @@ Result<> write_file(int dir, const std::string& file, const std::string& value) 
                           " controller is not enabled for this cgroup");
 }
 
-std::string max_or(std::int64_t value) { return value < 0 ? "max" : std::to_string(value); }
+std::string max_or(std::int64_t value) {
+  return value < 0 ? "max" : std::to_string(value);
+}
 
 Result<> apply_cpu(int dir, const CpuResources& cpu) {
   if (cpu.shares && *cpu.shares != 0)
@@ -53,7 +55,8 @@ Result<> apply_memory(int dir, const MemoryResources& memory) {
     DAVIT_ASSIGN(std::string usage, kernel::read_file(dir, "memory.current"));
     if (std::strtoll(usage.c_str(), nullptr, 10) > *memory.limit)
       return fail(EBUSY, "memory limit " + std::to_string(*memory.limit) +
-                             " is below what is in use (" + usage.substr(0, usage.find('\n')) + ")");
+                             " is below what is in use (" + usage.substr(0, usage.find('\n')) +
+                             ")");
   }
   DAVIT_ASSIGN(std::optional<std::string> swap, swap_max(memory));
   if (swap) {
@@ -74,7 +77,8 @@ Result<> apply_io(int dir, const BlockResources& block) {
     auto bfq = kernel::write_value(dir, "io.bfq.weight", std::to_string(*block.weight));
     if (!bfq && bfq.error().code != ENOENT) return bfq;
     if (!bfq)
-      DAVIT_TRY(write_file(dir, "io.weight", "default " + std::to_string(io_weight(*block.weight))));
+      DAVIT_TRY(
+          write_file(dir, "io.weight", "default " + std::to_string(io_weight(*block.weight))));
   }
   for (const BlockDevice& device : block.weight_device) {
     if (device.value == 0) continue;
@@ -106,7 +110,9 @@ std::string rdma_line(const RdmaLimit& limit) {
          " hca_object=" + number(limit.hca_objects);
 }
 
-std::string pids_value(std::int64_t limit) { return limit > 0 ? std::to_string(limit) : "max"; }
+std::string pids_value(std::int64_t limit) {
+  return limit > 0 ? std::to_string(limit) : "max";
+}
 
 std::uint64_t cpu_weight(std::uint64_t shares) {
   std::uint64_t clamped = std::clamp<std::uint64_t>(shares, 2, 262144);

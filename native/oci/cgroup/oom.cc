@@ -28,9 +28,9 @@ Result<OomWatch> watch_oom(const Cgroup& cgroup) {
   if (!watch.fd) return fail_errno("eventfd");
   DAVIT_ASSIGN(Fd control, kernel::open_at(AT_FDCWD, watch.events_path.c_str(), O_RDONLY));
   // cgroup-v1/memory.txt, "OOM Control": the registration outlives the control descriptor.
-  DAVIT_TRY(kernel::write_value(
-      AT_FDCWD, (path + "/cgroup.event_control").c_str(),
-      std::to_string(watch.fd.get()) + " " + std::to_string(control.get())));
+  DAVIT_TRY(
+      kernel::write_value(AT_FDCWD, (path + "/cgroup.event_control").c_str(),
+                          std::to_string(watch.fd.get()) + " " + std::to_string(control.get())));
   return watch;
 }
 

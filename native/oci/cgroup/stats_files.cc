@@ -21,7 +21,9 @@ std::uint64_t to_number(std::string_view word) {
   return value;
 }
 
-std::uint64_t read_number(const std::string& path) { return to_number(read_text(path)); }
+std::uint64_t read_number(const std::string& path) {
+  return to_number(read_text(path));
+}
 
 std::string_view next_word(std::string_view& line) {
   std::size_t end = line.find(' ');

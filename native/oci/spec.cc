@@ -1,0 +1,255 @@
+#include "native/oci/spec.h"
+
+#include <sched.h>
+
+#ifndef CLONE_NEWTIME
+#define CLONE_NEWTIME 0x00000080
+#endif
+
+namespace davit::oci {
+namespace {
+
+using json::At;
+using json::Value;
+
+Result<> parse_mounts(const Value& config, std::vector<Mount>& out) {
+  At at{"mounts"};
+  DAVIT_ASSIGN(const Value* list, json::array(config, "mounts", At{}));
+  if (list == nullptr) return {};
+  out.reserve(list->Size());
+  for (const Value& item : list->GetArray()) {
+    At here = at[out.size()];
+    if (!item.IsObject()) return json::wrong(here, "an object");
+    Mount mount;
+    DAVIT_TRY(json::get(item, "destination", here, mount.destination));
+    DAVIT_TRY(json::get(item, "type", here, mount.type));
+    DAVIT_TRY(json::get(item, "source", here, mount.source));
+    DAVIT_TRY(json::get(item, "options", here, mount.options));
+    if (mount.destination.empty()) return json::wrong(here / "destination", "a path");
+    for (const char* unsupported : {"uidMappings", "gidMappings"})
+      if (json::find(item, unsupported) != nullptr)
+        return fail(ENOSYS, (here / unsupported).path + ": id-mapped mounts are not supported yet");
+    out.push_back(std::move(mount));
+  }
+  return {};
+}
+
+Result<> parse_hook_list(const Value& hooks, const char* name, std::vector<Hook>& out) {
+  At at = At{"hooks"} / name;
+  DAVIT_ASSIGN(const Value* list, json::array(hooks, name, At{"hooks"}));
+  if (list == nullptr) return {};
+  for (const Value& item : list->GetArray()) {
+    At here = at[out.size()];
+    if (!item.IsObject()) return json::wrong(here, "an object");
+    Hook hook;
+    DAVIT_TRY(json::get(item, "path", here, hook.path));
+    DAVIT_TRY(json::get(item, "args", here, hook.args));
+    DAVIT_TRY(json::get(item, "env", here, hook.env));
+    DAVIT_TRY(json::get(item, "timeout", here, hook.timeout));
+    if (!hook.path.starts_with('/')) return json::wrong(here / "path", "an absolute path");
+    if (hook.timeout && *hook.timeout <= 0) return json::wrong(here / "timeout", "above 0");
+    out.push_back(std::move(hook));
+  }
+  return {};
+}
+
+Result<> parse_hooks(const Value& config, Hooks& out) {
+  DAVIT_ASSIGN(const Value* hooks, json::object(config, "hooks", At{}));
+  if (hooks == nullptr) return {};
+  DAVIT_TRY(parse_hook_list(*hooks, "prestart", out.prestart));
+  DAVIT_TRY(parse_hook_list(*hooks, "createRuntime", out.create_runtime));
+  DAVIT_TRY(parse_hook_list(*hooks, "createContainer", out.create_container));
+  DAVIT_TRY(parse_hook_list(*hooks, "startContainer", out.start_container));
+  DAVIT_TRY(parse_hook_list(*hooks, "poststart", out.poststart));
+  return parse_hook_list(*hooks, "poststop", out.poststop);
+}
+
+Result<> parse_namespaces(const Value& linux_part, const At& at, std::vector<Namespace>& out) {
+  struct Kind {
+    const char* name;
+    int flag;
+  };
+  constexpr Kind kKinds[] = {
+      {"pid", CLONE_NEWPID},       {"network", CLONE_NEWNET}, {"mount", CLONE_NEWNS},
+      {"ipc", CLONE_NEWIPC},       {"uts", CLONE_NEWUTS},     {"user", CLONE_NEWUSER},
+      {"cgroup", CLONE_NEWCGROUP}, {"time", CLONE_NEWTIME},
+  };
+  DAVIT_ASSIGN(const Value* list, json::array(linux_part, "namespaces", at));
+  if (list == nullptr) return {};
+  for (const Value& item : list->GetArray()) {
+    At here = (at / "namespaces")[out.size()];
+    if (!item.IsObject()) return json::wrong(here, "an object");
+    std::string type;
+    Namespace one;
+    DAVIT_TRY(json::get(item, "type", here, type));
+    DAVIT_TRY(json::get(item, "path", here, one.path));
+    for (const Kind& kind : kKinds)
+      if (type == kind.name) one.flag = kind.flag;
+    if (one.flag == 0) return json::wrong(here / "type", "a known namespace");
+    for (const Namespace& other : out)
+      if (other.flag == one.flag) return json::wrong(here / "type", "given once only");
+    out.push_back(std::move(one));
+  }
+  return {};
+}
+
+Result<> parse_mappings(const Value& linux_part, const char* name, const At& at,
+                        std::vector<IdMapping>& out) {
+  DAVIT_ASSIGN(const Value* list, json::array(linux_part, name, at));
+  if (list == nullptr) return {};
+  for (const Value& item : list->GetArray()) {
+    At here = (at / name)[out.size()];
+    if (!item.IsObject()) return json::wrong(here, "an object");
+    std::optional<std::uint32_t> container, host, size;
+    DAVIT_TRY(json::get(item, "containerID", here, container));
+    DAVIT_TRY(json::get(item, "hostID", here, host));
+    DAVIT_TRY(json::get(item, "size", here, size));
+    if (size.value_or(0) == 0) return json::wrong(here / "size", "above 0");
+    out.push_back({container.value_or(0), host.value_or(0), *size});
+  }
+  return {};
+}
+
+Result<> parse_devices(const Value& linux_part, const At& at, std::vector<Device>& out) {
+  DAVIT_ASSIGN(const Value* list, json::array(linux_part, "devices", at));
+  if (list == nullptr) return {};
+  for (const Value& item : list->GetArray()) {
+    At here = (at / "devices")[out.size()];
+    if (!item.IsObject()) return json::wrong(here, "an object");
+    Device device;
+    std::string type;
+    std::optional<std::int64_t> major, minor;
+    std::optional<std::uint32_t> mode, uid, gid;
+    DAVIT_TRY(json::get(item, "path", here, device.path));
+    DAVIT_TRY(json::get(item, "type", here, type));
+    DAVIT_TRY(json::get(item, "major", here, major));
+    DAVIT_TRY(json::get(item, "minor", here, minor));
+    DAVIT_TRY(json::get(item, "fileMode", here, mode));
+    DAVIT_TRY(json::get(item, "uid", here, uid));
+    DAVIT_TRY(json::get(item, "gid", here, gid));
+    if (!device.path.starts_with('/')) return json::wrong(here / "path", "an absolute path");
+    if (type != "c" && type != "b" && type != "u" && type != "p")
+      return json::wrong(here / "type", "one of c, b, u, p");
+    device.type = type == "u" ? 'c' : type[0];
+    device.major = major.value_or(0);
+    device.minor = minor.value_or(0);
+    device.mode = mode.value_or(0666) & 07777;
+    device.uid = uid.value_or(0);
+    device.gid = gid.value_or(0);
+    out.push_back(std::move(device));
+  }
+  return {};
+}
+
+Result<> parse_sysctl(const Value& linux_part, const At& at,
+                      std::vector<std::pair<std::string, std::string>>& out) {
+  DAVIT_ASSIGN(const Value* sysctl, json::object(linux_part, "sysctl", at));
+  if (sysctl == nullptr) return {};
+  for (const auto& member : sysctl->GetObject()) {
+    if (!member.value.IsString())
+      return json::wrong(at / "sysctl" / member.name.GetString(), "a string");
+    out.emplace_back(member.name.GetString(), member.value.GetString());
+  }
+  return {};
+}
+
+Result<> parse_time_offsets(const Value& linux_part, const At& at,
+                            std::map<std::string, TimeOffset>& out) {
+  DAVIT_ASSIGN(const Value* offsets, json::object(linux_part, "timeOffsets", at));
+  if (offsets == nullptr) return {};
+  for (const auto& member : offsets->GetObject()) {
+    std::string clock = member.name.GetString();
+    At here = at / "timeOffsets" / clock.c_str();
+    if (clock != "monotonic" && clock != "boottime") return json::wrong(here, "a known clock");
+    if (!member.value.IsObject()) return json::wrong(here, "an object");
+    std::optional<std::int64_t> seconds, nanoseconds;
+    DAVIT_TRY(json::get(member.value, "secs", here, seconds));
+    DAVIT_TRY(json::get(member.value, "nanosecs", here, nanoseconds));
+    out[clock] = {seconds.value_or(0), nanoseconds.value_or(0)};
+  }
+  return {};
+}
+
+Result<> parse_personality(const Value& linux_part, const At& at, Spec& out) {
+  DAVIT_ASSIGN(const Value* personality, json::object(linux_part, "personality", at));
+  if (personality == nullptr) return {};
+  std::string domain;
+  DAVIT_TRY(json::get(*personality, "domain", at / "personality", domain));
+  if (domain == "LINUX")
+    out.personality = 0;
+  else if (domain == "LINUX32")
+    out.personality = 8;  // PER_LINUX32
+  else
+    return json::wrong(at / "personality" / "domain", "LINUX or LINUX32");
+  return {};
+}
+
+Result<> parse_linux(const Value& config, Spec& out) {
+  DAVIT_ASSIGN(const Value* part, json::object(config, "linux", At{}));
+  if (part == nullptr) return {};
+  At at{"linux"};
+  DAVIT_TRY(parse_namespaces(*part, at, out.namespaces));
+  DAVIT_TRY(parse_mappings(*part, "uidMappings", at, out.uid_mappings));
+  DAVIT_TRY(parse_mappings(*part, "gidMappings", at, out.gid_mappings));
+  DAVIT_TRY(parse_time_offsets(*part, at, out.time_offsets));
+  DAVIT_TRY(parse_devices(*part, at, out.devices));
+  DAVIT_TRY(json::get(*part, "cgroupsPath", at, out.cgroups_path));
+  DAVIT_TRY(json::get(*part, "maskedPaths", at, out.masked_paths));
+  DAVIT_TRY(json::get(*part, "readonlyPaths", at, out.readonly_paths));
+  DAVIT_TRY(json::get(*part, "rootfsPropagation", at, out.rootfs_propagation));
+  DAVIT_TRY(json::get(*part, "mountLabel", at, out.mount_label));
+  DAVIT_TRY(parse_sysctl(*part, at, out.sysctl));
+  DAVIT_TRY(parse_personality(*part, at, out));
+  DAVIT_ASSIGN(const Value* resources, json::object(*part, "resources", at));
+  if (resources != nullptr) {
+    DAVIT_ASSIGN(out.resources, parse_resources(*resources, at / "resources"));
+  }
+  DAVIT_ASSIGN(const Value* seccomp, json::object(*part, "seccomp", at));
+  if (seccomp != nullptr) {
+    DAVIT_ASSIGN(out.seccomp, compile_seccomp(*seccomp, at / "seccomp"));
+  }
+  for (const char* unsupported : {"intelRdt", "netDevices", "memoryPolicy"})
+    if (json::find(*part, unsupported) != nullptr)
+      return fail(ENOSYS, (at / unsupported).path + ": not supported yet");
+  return {};
+}
+
+}  // namespace
+
+const Namespace* Spec::find_namespace(int flag) const {
+  for (const Namespace& one : namespaces)
+    if (one.flag == flag) return &one;
+  return nullptr;
+}
+
+bool Spec::new_namespace(int flag) const {
+  const Namespace* one = find_namespace(flag);
+  return one != nullptr && one->path.empty();
+}
+
+Result<Spec> parse_spec(std::string_view text) {
+  DAVIT_ASSIGN(json::Document config, json::parse(text));
+  Spec out;
+  At top;
+  DAVIT_TRY(json::get(config, "ociVersion", top, out.oci_version));
+  DAVIT_TRY(json::get(config, "hostname", top, out.hostname));
+  DAVIT_TRY(json::get(config, "domainname", top, out.domainname));
+  DAVIT_ASSIGN(const Value* root, json::object(config, "root", top));
+  if (root == nullptr) return json::wrong(At{"root"}, "an object");
+  DAVIT_TRY(json::get(*root, "path", At{"root"}, out.root_path));
+  DAVIT_TRY(json::get(*root, "readonly", At{"root"}, out.root_readonly));
+  DAVIT_ASSIGN(const Value* process, json::object(config, "process", top));
+  if (process == nullptr) return json::wrong(At{"process"}, "an object");
+  DAVIT_ASSIGN(out.process, parse_process(*process, At{"process"}));
+  DAVIT_TRY(parse_mounts(config, out.mounts));
+  DAVIT_TRY(parse_hooks(config, out.hooks));
+  DAVIT_ASSIGN(const Value* annotations, json::object(config, "annotations", top));
+  if (annotations != nullptr)
+    for (const auto& member : annotations->GetObject())
+      if (member.value.IsString())
+        out.annotations[member.name.GetString()] = member.value.GetString();
+  DAVIT_TRY(parse_linux(config, out));
+  return out;
+}
+
+}  // namespace davit::oci
