@@ -1,6 +1,7 @@
 // A daemon under test in a folder of its own: davitd as it was built, or Debian's containerd.
 import { spawn, type ChildProcess } from 'node:child_process';
 import { closeSync, existsSync, mkdirSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { createConnection } from 'node:net';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { connect } from '../../client/connect.ts';
@@ -52,6 +53,13 @@ function containerdConfig(root: string, state: string, address: string): string 
   ].join('\n');
 }
 
+/** DAVIT_TEST_SHIM: a foreign shim for davitd to drive in place of its own. */
+function shimConfig(target: Target): string {
+  const shim = process.env['DAVIT_TEST_SHIM'];
+  if (target !== 'davit' || shim === undefined || shim === '') return '';
+  return `\n[plugins."io.davit.runtime.v1"]\nshim = ${JSON.stringify(shim)}\n`;
+}
+
 function davitProgram(): readonly string[] {
   const bundled = path.join(REPOSITORY, 'bin/davitd');
   if (existsSync(bundled)) return [bundled];
@@ -67,7 +75,7 @@ export function createDaemon(options: DaemonOptions = {}): Daemon {
   const address = path.join(directory, 'd.sock');
   const logFile = path.join(directory, 'daemon.log');
   const configFile = path.join(directory, 'config.toml');
-  const extra = options.config ?? '';
+  const extra = (options.config ?? '') + shimConfig(target);
   mkdirSync(root);
   mkdirSync(state);
   writeFileSync(
@@ -177,12 +185,28 @@ export function externalDaemon(address: string): Daemon {
   };
 }
 
+/**
+ * Whether somebody accepts connections. A gRPC client that failed to connect would try again later,
+ * even when it is closed by then: it is not to be made before.
+ */
+function listens(address: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = createConnection(address);
+    const done = (answer: boolean) => (): void => {
+      socket.destroy();
+      resolve(answer);
+    };
+    socket.once('connect', done(true));
+    socket.once('error', done(false));
+  });
+}
+
 /** Resolves when the daemon answers a call; rejects when it died or stays silent. */
 async function waitForReady(address: string, alive: () => boolean): Promise<void> {
   const deadline = performance.now() + READY_MS;
   for (;;) {
     if (!alive()) throw new Error('the daemon ended while starting');
-    if (existsSync(address)) {
+    if (await listens(address)) {
       using client = connect(address);
       try {
         await client.version.Version({}, { timeout: 2000 });

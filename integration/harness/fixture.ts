@@ -5,7 +5,7 @@ import { after, afterEach, before } from 'mocha';
 import { connect, type Client } from '../../client/connect.ts';
 import { emptyNamespace } from './cleanup.ts';
 import { createDaemon, externalDaemon, type Daemon, type DaemonOptions } from './daemon.ts';
-import { baseline, leftovers, removeNamespaceCgroups, type Baseline, type Scope } from './leftovers.ts';
+import { baseline, leftovers, removeNamespaceCgroups, sweep, type Baseline, type Scope } from './leftovers.ts';
 import { addressOf, targetOf, type Target } from './target.ts';
 
 /** Time for what a delete starts but does not wait for. */
@@ -15,12 +15,14 @@ const LOG_LINES = 80;
 export interface Fixture {
   readonly daemon: Daemon;
   readonly target: Target;
-  /** In a namespace that is the suite's own. */
+  /** In a namespace that is the suite's own. After a restart it is another one. */
   readonly client: Client;
   /** A client in one more namespace of the suite's own. */
   inNewNamespace(): Client;
   /** A second connection, in the suite's namespace. */
   newConnection(): Client;
+  /** Ends the daemon, does `meanwhile`, and starts it again; gives the milliseconds until it answered. */
+  restart(how: 'stop' | 'kill', meanwhile?: () => Promise<void>): Promise<number>;
 }
 
 /** Registers the hooks; the fixture may be used from within tests and hooks only. */
@@ -82,11 +84,12 @@ export function useDaemon(options: DaemonOptions = {}): Fixture {
       if (addressOf(process.env) === undefined && known !== undefined) {
         problems.push(...(await settled({ ...scope(), pid: undefined }, { ...known, descriptors: [] })));
       }
-      removeNamespaceCgroups(namespaces);
     } catch (error) {
       problems.push(String(error));
-      await daemon.kill().catch(() => undefined);
+      if (addressOf(process.env) === undefined) await daemon.kill();
     }
+    if (problems.length > 0) sweep({ ...scope(), pid: undefined });
+    removeNamespaceCgroups(namespaces);
     if (failed || problems.length > 0) printLog(daemon);
     daemon.remove();
     if (problems.length > 0) throw new Error(`left behind:\n  ${[...new Set(problems)].join('\n  ')}`);
@@ -103,6 +106,15 @@ export function useDaemon(options: DaemonOptions = {}): Fixture {
     },
     inNewNamespace: () => open(addNamespace()),
     newConnection: () => open(namespaces[0] ?? ''),
+    async restart(how, meanwhile) {
+      await running()[how]();
+      await meanwhile?.();
+      const milliseconds = await running().start();
+      // A connection that lost its daemon waits before it tries again: take a new one.
+      client?.close();
+      client = open(namespaces[0] ?? '');
+      return milliseconds;
+    },
   };
 }
 

@@ -1,4 +1,5 @@
 // What a daemon must not leave behind when everything was deleted: found on the host, not by asking it.
+import { spawnSync } from 'node:child_process';
 import { lstatSync, readdirSync, readFileSync, readlinkSync, rmdirSync, type Dirent } from 'node:fs';
 import path from 'node:path';
 import type { Target } from './target.ts';
@@ -71,15 +72,21 @@ export function leftovers(scope: Scope, before: Baseline): string[] {
 }
 
 function processes(scope: Scope): string[] {
-  const found: string[] = [];
+  return strays(scope).map((pid) => {
+    const command = text(`/proc/${pid}/cmdline`).replaceAll('\0', ' ').trim();
+    return `process ${pid}: ${command === '' ? text(`/proc/${pid}/comm`).trim() : command}`;
+  });
+}
+
+/** Shims of the daemon, by their arguments, and processes in the cgroups of its containers. */
+function strays(scope: Scope): number[] {
+  const found: number[] = [];
   for (const { name } of entries('/proc')) {
-    if (!/^\d+$/.test(name) || Number(name) === scope.pid || Number(name) === process.pid) continue;
-    const command = text(`/proc/${name}/cmdline`).replaceAll('\0', ' ').trim();
+    const pid = Number(name);
+    if (!/^\d+$/.test(name) || pid === scope.pid || pid === process.pid) continue;
     const groups = text(`/proc/${name}/cgroup`);
-    const isShim = command.includes(scope.directory) && !isAncestor(Number(name));
     const isContained = scope.namespaces.some((namespace) => groups.includes(`/${namespace}/`));
-    if (isShim || isContained)
-      found.push(`process ${name}: ${command === '' ? text(`/proc/${name}/comm`).trim() : command}`);
+    if (isContained || (text(`/proc/${name}/cmdline`).includes(scope.directory) && !isAncestor(pid))) found.push(pid);
   }
   return found;
 }
@@ -95,11 +102,14 @@ function isAncestor(pid: number): boolean {
 }
 
 function mounts(scope: Scope): string[] {
+  return mountPoints(scope).map((point) => `mount ${point}`);
+}
+
+function mountPoints(scope: Scope): string[] {
   return text('/proc/self/mountinfo')
     .split('\n')
     .map((line) => line.split(' ')[4] ?? '')
-    .filter((point) => point === scope.directory || point.startsWith(`${scope.directory}/`))
-    .map((point) => `mount ${point}`);
+    .filter((point) => point === scope.directory || point.startsWith(`${scope.directory}/`));
 }
 
 function hierarchies(): string[] {
@@ -151,6 +161,24 @@ function openDescriptors(scope: Scope, before: Baseline): string[] {
     return count <= 0;
   });
   return [`${now.length - before.descriptors.length} descriptors of the daemon: ${added.join(', ')}`];
+}
+
+/** After a suite that failed: what it left must not disturb the next one, nor the machine. */
+export function sweep(scope: Scope): void {
+  for (const pid of strays(scope)) {
+    try {
+      process.kill(pid, 'SIGKILL');
+    } catch {
+      // ended meanwhile
+    }
+  }
+  for (const point of mountPoints(scope).reverse()) spawnSync('umount', ['--lazy', point], { stdio: 'ignore' });
+  for (const hierarchy of hierarchies()) {
+    for (const namespace of scope.namespaces) {
+      const parent = path.join(hierarchy, namespace);
+      for (const { name } of entries(parent)) spawnSync('rmdir', [path.join(parent, name)], { stdio: 'ignore' });
+    }
+  }
 }
 
 /** Removes the empty cgroups of namespaces: containerd and runc leave them. */

@@ -1,0 +1,33 @@
+// Numbers of a process, from /proc.
+import { readdirSync, readFileSync } from 'node:fs';
+
+/** The parent of a process; 0 when it is gone. */
+export function parentOf(pid: number): number {
+  const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
+  return Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1] ?? 0);
+}
+
+export interface Memory {
+  /** KiB that are in memory, shared pages counted whole. */
+  readonly resident: number;
+  /** KiB that nobody else has. */
+  readonly private: number;
+  /** KiB, shared pages counted by share. */
+  readonly proportional: number;
+}
+
+export function memoryOf(pid: number): Memory {
+  const rollup = readFileSync(`/proc/${pid}/smaps_rollup`, 'utf8');
+  const field = (name: string): number => Number(new RegExp(`^${name}: +(\\d+) kB`, 'm').exec(rollup)?.[1] ?? 0);
+  return { resident: field('Rss'), private: field('Private_Clean') + field('Private_Dirty'), proportional: field('Pss') };
+}
+
+/** Voluntary and involuntary switches of all threads: how often the process woke up. */
+export function switchesOf(pid: number): number {
+  let total = 0;
+  for (const thread of readdirSync(`/proc/${pid}/task`)) {
+    const status = readFileSync(`/proc/${pid}/task/${thread}/status`, 'utf8');
+    for (const [, count] of status.matchAll(/ctxt_switches:\s+(\d+)/g)) total += Number(count);
+  }
+  return total;
+}
