@@ -22,7 +22,8 @@ describe('memory of a shim', () => {
     const { process } = await t.client.tasks.Get({ container_id: id });
     const memory = memoryOf(parentOf(process?.pid ?? 0));
     console.log(`      ${what}: ${memory.resident} KiB resident, ${memory.private} KiB private`);
-    if (t.target === 'davit') assert.ok(memory.resident <= LIMIT, `${memory.resident} KiB resident, at most ${LIMIT} allowed`);
+    if (t.target === 'davit')
+      assert.ok(memory.resident <= LIMIT, `${memory.resident} KiB resident, at most ${LIMIT} allowed`);
   }
 
   it('with a sleeping container', async () => {

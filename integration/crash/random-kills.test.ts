@@ -7,7 +7,15 @@ import { before, describe, it } from 'mocha';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Client } from '../../client/connect.ts';
 import { emptyNamespace } from '../harness/cleanup.ts';
-import { createContainer, createTask, exec, removeContainer, run, startContainer, STATUS } from '../harness/container.ts';
+import {
+  createContainer,
+  createTask,
+  exec,
+  removeContainer,
+  run,
+  startContainer,
+  STATUS,
+} from '../harness/container.ts';
 import { useDaemon } from '../harness/fixture.ts';
 import { busyboxImage } from '../harness/image.ts';
 import { createStdio } from '../harness/stdio.ts';

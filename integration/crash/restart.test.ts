@@ -4,7 +4,15 @@ import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { before, describe, it } from 'mocha';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { PROCESS_URL } from '../../client/any.ts';
-import { createContainer, createTask, exec, json, removeContainer, startContainer, STATUS } from '../harness/container.ts';
+import {
+  createContainer,
+  createTask,
+  exec,
+  json,
+  removeContainer,
+  startContainer,
+  STATUS,
+} from '../harness/container.ts';
 import { eventually, fails, present } from '../harness/expect.ts';
 import { useDaemon } from '../harness/fixture.ts';
 import { busyboxImage } from '../harness/image.ts';
@@ -29,7 +37,8 @@ for (const how of ['stop', 'kill'] as const) {
 
     before(() => putImage(t.client, image));
 
-    const process_ = async (id: string, exec_id = '') => present((await t.client.tasks.Get({ container_id: id, exec_id })).process);
+    const process_ = async (id: string, exec_id = '') =>
+      present((await t.client.tasks.Get({ container_id: id, exec_id })).process);
     async function killAndRemove(id: string): Promise<number> {
       await t.client.tasks.Kill({ container_id: id, signal: 9 });
       await t.client.tasks.Wait({ container_id: id });
@@ -94,7 +103,9 @@ for (const how of ['stop', 'kill'] as const) {
       const lines = (): number => readFileSync(file, 'utf8').split('\n').length;
       const seen = [outputs[0].text.length, outputs[2].text.length, lines()];
       await sleep(300);
-      assert.ok(outputs[0].text.length > (seen[0] ?? 0) && outputs[2].text.length > (seen[1] ?? 0) && lines() > (seen[2] ?? 0));
+      assert.ok(
+        outputs[0].text.length > (seen[0] ?? 0) && outputs[2].text.length > (seen[1] ?? 0) && lines() > (seen[2] ?? 0),
+      );
       for (const id of [piped, logged, shown]) await killAndRemove(id);
       await Promise.all([outputs[0].ended, outputs[2].ended]);
       assertContiguous(outputs[0].text.replace(/line \d*$/, ''));
@@ -146,7 +157,10 @@ for (const how of ['stop', 'kill'] as const) {
       assert.equal((await process_(paused)).status, STATUS.PAUSED);
       await t.client.tasks.Resume({ container_id: paused });
       await killAndRemove(paused);
-      assert.deepEqual([(await process_(execed, 'e')).status, (await process_(execed, 'e')).pid], [STATUS.RUNNING, pid]);
+      assert.deepEqual(
+        [(await process_(execed, 'e')).status, (await process_(execed, 'e')).pid],
+        [STATUS.RUNNING, pid],
+      );
       await t.client.tasks.Kill({ container_id: execed, exec_id: 'e', signal: 15 });
       assert.equal((await t.client.tasks.Wait({ container_id: execed, exec_id: 'e' })).exit_status, 6);
       assert.equal((await t.client.tasks.DeleteProcess({ container_id: execed, exec_id: 'e' })).exit_status, 6);
@@ -156,7 +170,15 @@ for (const how of ['stop', 'kill'] as const) {
     it('images, content, snapshots, leases and labels are as they were', async () => {
       await t.client.leases.Create({ id: 'kept', labels: { color: 'red' } });
       await t.client.images.Update({
-        image: { name: image.name, labels: { kept: 'yes' }, target: { media_type: image.manifest.mediaType, digest: image.manifest.digest, size: String(image.manifest.size) } },
+        image: {
+          name: image.name,
+          labels: { kept: 'yes' },
+          target: {
+            media_type: image.manifest.mediaType,
+            digest: image.manifest.digest,
+            size: String(image.manifest.size),
+          },
+        },
         update_mask: { paths: ['labels.kept'] },
       });
       const uuid = (await t.client.introspection.Server({})).uuid;
@@ -172,7 +194,14 @@ for (const how of ['stop', 'kill'] as const) {
       if (t.target !== 'davit') return;
       const { spawnSync } = await import('node:child_process');
       const { REPOSITORY } = await import('../harness/target.ts');
-      const args = ['--address', `${t.daemon.directory}/other.sock`, '--root', t.daemon.root, '--state', t.daemon.state];
+      const args = [
+        '--address',
+        `${t.daemon.directory}/other.sock`,
+        '--root',
+        t.daemon.root,
+        '--state',
+        t.daemon.state,
+      ];
       const second = spawnSync(`${REPOSITORY}/bin/davitd`, args, { encoding: 'utf8', timeout: 20_000 });
       assert.notEqual(second.status, 0);
       assert.match(second.stderr + second.stdout, /in use|locked|another|running/i);

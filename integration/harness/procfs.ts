@@ -19,7 +19,11 @@ export interface Memory {
 export function memoryOf(pid: number): Memory {
   const rollup = readFileSync(`/proc/${pid}/smaps_rollup`, 'utf8');
   const field = (name: string): number => Number(new RegExp(`^${name}: +(\\d+) kB`, 'm').exec(rollup)?.[1] ?? 0);
-  return { resident: field('Rss'), private: field('Private_Clean') + field('Private_Dirty'), proportional: field('Pss') };
+  return {
+    resident: field('Rss'),
+    private: field('Private_Clean') + field('Private_Dirty'),
+    proportional: field('Pss'),
+  };
 }
 
 /** Voluntary and involuntary switches of all threads: how often the process woke up. */
