@@ -4,10 +4,12 @@ import path from 'node:path';
 import { parseDigest } from '../lib/digest.ts';
 import { errnoCode, notFound } from '../lib/errors.ts';
 import type { Blob } from './api.ts';
+import { Handles, type Lent } from './handles.ts';
 
 export class BlobFiles {
   readonly #folder: string;
   readonly #folders = new Map<string, Promise<SyncedFolder>>();
+  readonly #handles = new Handles();
 
   constructor(folder: string) {
     this.#folder = folder;
@@ -20,12 +22,10 @@ export class BlobFiles {
     return path.join(this.#folder, parsed.algorithm, parsed.encoded);
   }
 
-  async open(digest: string): Promise<Blob> {
+  async open(digest: string, size: number): Promise<Blob> {
     const file = this.path(digest);
     try {
-      const handle = await open(file, 'r');
-      const { size } = await handle.stat();
-      return new OpenBlob(handle, size);
+      return new OpenBlob(await this.#handles.lend(file), size);
     } catch (error) {
       if (errnoCode(error) !== 'ENOENT') throw error;
       throw notFound(`blob ${digest} expected at ${file}`, { cause: error });
@@ -47,12 +47,15 @@ export class BlobFiles {
     const target = this.path(digest);
     const folder = await this.#open(path.dirname(target));
     await rename(file, target);
+    this.#handles.forget(target);
     await folder.sync();
   }
 
   /** Nothing happens when there is no such file. */
   async remove(digest: string): Promise<void> {
-    await unlink(this.path(digest)).catch((error: unknown) => {
+    const file = this.path(digest);
+    this.#handles.forget(file);
+    await unlink(file).catch((error: unknown) => {
       if (errnoCode(error) !== 'ENOENT') throw error;
     });
   }
@@ -70,6 +73,7 @@ export class BlobFiles {
   }
 
   async close(): Promise<void> {
+    await this.#handles.close();
     for (const folder of this.#folders.values()) await (await folder).close();
     this.#folders.clear();
   }
@@ -121,10 +125,10 @@ class SyncedFolder {
 
 class OpenBlob implements Blob {
   readonly size: number;
-  readonly #handle: FileHandle;
+  readonly #file: Lent;
 
-  constructor(handle: FileHandle, size: number) {
-    this.#handle = handle;
+  constructor(file: Lent, size: number) {
+    this.#file = file;
     this.size = size;
   }
 
@@ -132,15 +136,15 @@ class OpenBlob implements Blob {
     const buffer = Buffer.allocUnsafeSlow(Math.max(0, Math.min(length, this.size - position)));
     let filled = 0;
     while (filled < buffer.length) {
-      const { bytesRead } = await this.#handle.read(buffer, filled, buffer.length - filled, position + filled);
+      const { bytesRead } = await this.#file.handle.read(buffer, filled, buffer.length - filled, position + filled);
       if (bytesRead === 0) break;
       filled += bytesRead;
     }
     return buffer.subarray(0, filled);
   }
 
-  close(): Promise<void> {
-    return this.#handle.close();
+  async close(): Promise<void> {
+    this.#file.release();
   }
 
   [Symbol.asyncDispose](): Promise<void> {

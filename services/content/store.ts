@@ -126,8 +126,9 @@ export function createContent(deps: ContentDeps): ContentStore {
         .filter((blob) => matches((fieldpath) => field(blob, fieldpath)));
     },
 
-    open(namespace, digest) {
-      return files.open(info(namespace, digest).digest);
+    async open(namespace, digest) {
+      const { size } = info(namespace, digest);
+      return files.open(digest, size);
     },
 
     path: (namespace, digest) => files.path(info(namespace, digest).digest),

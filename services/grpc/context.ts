@@ -1,11 +1,14 @@
 // Builds a handler's Call from a grpc-js call: headers, and cancellation as an AbortSignal.
 import { Metadata } from '@grpc/grpc-js';
-import { failedPrecondition } from '../lib/errors.ts';
+import { Failure, failedPrecondition } from '../lib/errors.ts';
 import { validateIdentifier } from '../lib/identifiers.ts';
 import type { Call } from './call.ts';
 
 const NAMESPACE_HEADER = 'containerd-namespace';
 const LEASE_HEADER = 'containerd-lease';
+
+/** Why a call's signal is aborted. Shared: every call that streams is cancelled in the end, and an error's stack costs. */
+const CANCELED = new Failure('canceled', 'context canceled');
 
 /** The part of a grpc-js server call that a context is made of. */
 export interface ServerCall {
@@ -29,8 +32,8 @@ export function createCall(method: string, call: ServerCall): Call {
     get signal() {
       if (controller === undefined) {
         const made = new AbortController();
-        if (call.cancelled) made.abort();
-        else call.on('cancelled', () => made.abort());
+        if (call.cancelled) made.abort(CANCELED);
+        else call.on('cancelled', () => made.abort(CANCELED));
         controller = made;
       }
       return controller.signal;

@@ -114,7 +114,7 @@ function adaptClientStream(deps: EdgeDeps, path: string, handler: ClientStreamHa
   return (raw: ServerReadableStream<Request, Response>, done: sendUnaryData<Response>): void => {
     const end = begin(deps, path, raw);
     const call = createCall(path, raw);
-    invoke(() => handler(received(raw, call), call)).then(
+    invoke(() => handler(received(raw), call)).then(
       (response) => {
         end(undefined);
         done(null, response);
@@ -128,7 +128,7 @@ function adaptServerStream(deps: EdgeDeps, path: string, handler: ServerStreamHa
   return (raw: ServerWritableStream<Request, Response>): void => {
     const end = begin(deps, path, raw);
     const call = createCall(path, raw);
-    void finish(raw, end, () => send(raw, handler(raw.request, call), call));
+    void finish(raw, end, () => send(raw, handler(raw.request, call)));
   };
 }
 
@@ -136,7 +136,7 @@ function adaptBidi(deps: EdgeDeps, path: string, handler: BidiHandler) {
   return (raw: ServerDuplexStream<Request, Response>): void => {
     const end = begin(deps, path, raw);
     const call = createCall(path, raw);
-    void finish(raw, end, () => send(raw, handler(received(raw, call), call), call));
+    void finish(raw, end, () => send(raw, handler(received(raw), call)));
   };
 }
 
@@ -151,36 +151,32 @@ type Readable = ServerReadableStream<Request, Response> | ServerDuplexStream<Req
  * What the client sends, until it half-closes. Throws `canceled` when the call is. The stream itself
  * stays open at the end: the answer is still to be sent.
  */
-async function* received(raw: Readable, call: Call): AsyncGenerator<Request> {
+async function* received(raw: Readable): AsyncGenerator<Request> {
   try {
     yield* raw.iterator({ destroyOnReturn: false }) as AsyncIterable<Request>;
   } catch (error) {
-    throw call.signal.aborted ? new Failure('canceled', 'context canceled', { cause: error }) : error;
+    throw raw.cancelled ? new Failure('canceled', 'context canceled', { cause: error }) : error;
   }
 }
 
 type Writable = ServerWritableStream<Request, Response> | ServerDuplexStream<Request, Response>;
 
 /** Sends every message, waiting where the client does not read. */
-async function send(raw: Writable, messages: AsyncIterable<Response>, call: Call): Promise<void> {
+async function send(raw: Writable, messages: AsyncIterable<Response>): Promise<void> {
   for await (const message of messages) {
-    if (call.signal.aborted) return;
-    if (!raw.write(message)) await drained(raw, call.signal);
+    if (raw.cancelled) return;
+    if (!raw.write(message)) await drained(raw);
   }
 }
 
-async function drained(raw: Writable, signal: AbortSignal): Promise<void> {
-  if (signal.aborted) return;
+async function drained(raw: Writable): Promise<void> {
+  if (raw.cancelled) return;
   await new Promise<void>((resolve) => {
     const done = (): void => {
-      raw.off('drain', done);
-      raw.off('close', done);
-      signal.removeEventListener('abort', done);
+      for (const event of ['drain', 'close', 'cancelled']) raw.off(event, done);
       resolve();
     };
-    raw.on('drain', done);
-    raw.on('close', done);
-    signal.addEventListener('abort', done);
+    for (const event of ['drain', 'close', 'cancelled']) raw.on(event, done);
   });
 }
 
