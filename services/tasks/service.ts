@@ -116,7 +116,9 @@ export function createTasksService(deps: TasksDeps): Registration {
 
     async CloseIO(request, call) {
       const task = find(call, request.container_id);
-      return request.stdin ? task.call('CloseIO', { exec_id: request.exec_id, stdin: true }, { signal: call.signal }) : {};
+      return request.stdin
+        ? task.call('CloseIO', { exec_id: request.exec_id, stdin: true }, { signal: call.signal })
+        : {};
     },
 
     async Pause(request, call) {
