@@ -111,7 +111,7 @@ describe('the program of a shim', () => {
       message: 'no such thing: exit status 3',
       kind: 'unknown',
     });
-    await assert.rejects(actions.start(shim('kill -9 $$'), bundle, null), { message: 'shim: signal SIGKILL' });
+    await assert.rejects(actions.start(shim('kill -9 $$'), bundle, null), { message: 'shim: signal 9' });
     await assert.rejects(
       actions.start({ path: path.join(folder, 'absent'), own: false }, bundle, null),
       (error) => kindOf(error) === 'failed precondition',

@@ -122,7 +122,7 @@ export function createActions(deps: ActionsDeps): Actions {
   return {
     async start(shim, bundle, options) {
       const outcome = await run(shim, bundle, 'start', await startInput(shim, bundle, options), START_TIMEOUT);
-      if (outcome.code !== 0) throw failed(shim, outcome);
+      if (outcome.code !== 0 || outcome.signal !== 0) throw failed(shim, outcome);
       if (outcome.stdout.length === 0) return parseAnswer(outcome.stderr);
       if (outcome.stderr.length > 0) {
         const { namespace, id } = bundle;
@@ -133,7 +133,7 @@ export function createActions(deps: ActionsDeps): Actions {
 
     async delete(shim, bundle) {
       const outcome = await run(shim, bundle, 'delete', undefined, deps.cleanupTimeout);
-      if (outcome.code !== 0) throw failed(shim, outcome);
+      if (outcome.code !== 0 || outcome.signal !== 0) throw failed(shim, outcome);
       const { pid, exit_status, exited_at } = deleteResponses.decode(outcome.stdout);
       return { pid, status: exit_status, exitedAt: exited_at };
     },
@@ -147,7 +147,7 @@ export function createActions(deps: ActionsDeps): Actions {
         input,
         timeoutMs: INFO_TIMEOUT,
       });
-      if (outcome.code !== 0) throw failed(shim, outcome);
+      if (outcome.code !== 0 || outcome.signal !== 0) throw failed(shim, outcome);
       return runtimeInfos.decode(outcome.stdout);
     },
   };
@@ -162,7 +162,7 @@ function isSince23(text: string): boolean {
 }
 
 function failed(shim: Shim, { code, signal, stdout, stderr }: Outcome): Failure {
-  const end = code === undefined ? `signal ${signal}` : `exit status ${code}`;
+  const end = signal !== 0 ? `signal ${signal}` : `exit status ${code}`;
   const said = Buffer.concat([stderr, stdout]).toString('utf8').trim();
   return new Failure('unknown', `${said === '' ? path.basename(shim.path) : said}: ${end}`);
 }

@@ -1,5 +1,5 @@
 // Runs a program to its end: input in, output out, bounded in time and in what is kept of it.
-import { spawn, type ChildProcess } from 'node:child_process';
+import { runProgram as runNative } from '../../native/addon/index.ts';
 import { Failure } from '../lib/errors.ts';
 
 export interface Program {
@@ -13,87 +13,25 @@ export interface Program {
 }
 
 export interface Outcome {
-  /** Exit code; undefined when a signal ended it. */
-  readonly code: number | undefined;
-  readonly signal: string | undefined;
+  /** Exit code, when no signal ended it. */
+  readonly code: number;
+  /** Number of the signal that ended it, or 0. */
+  readonly signal: number;
   readonly stdout: Buffer;
   readonly stderr: Buffer;
 }
 
 export type RunProgram = (program: Program) => Promise<Outcome>;
 
-/** Kept of each output stream; the rest is read and dropped. */
-const MAX_OUTPUT = 1 << 20;
-
-/** A child that the program left behind may hold the output open: it is not waited for longer than this. */
-const OUTPUT_GRACE = 1000;
-
 /** `deadline exceeded` when it had to be killed, `failed precondition` when it cannot be started. */
-export const runProgram: RunProgram = (program) =>
-  new Promise((resolve, reject) => {
-    const child = spawn(program.file, program.args, {
-      ...(program.cwd === undefined ? {} : { cwd: program.cwd }),
-      env: program.env,
-      detached: true,
-      stdio: [program.input === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'],
-    });
-    let timedOut = false;
-    const deadline = setTimeout(() => {
-      timedOut = true;
-      killGroup(child);
-    }, program.timeoutMs);
-    let grace: NodeJS.Timeout | undefined;
-    const stdout = keep(child.stdout);
-    const stderr = keep(child.stderr);
-    child.on('error', (error) => {
-      clearTimeout(deadline);
-      reject(
-        new Failure('failed precondition', `run "${program.file}": ${error.message}: failed precondition`, {
-          cause: error,
-        }),
-      );
-    });
-    child.on('exit', () => {
-      clearTimeout(deadline);
-      grace = setTimeout(() => {
-        child.stdout?.destroy();
-        child.stderr?.destroy();
-      }, OUTPUT_GRACE);
-    });
-    child.on('close', (code, signal) => {
-      clearTimeout(grace);
-      if (timedOut) {
-        reject(
-          new Failure(
-            'deadline exceeded',
-            `"${program.file}" did not end within ${program.timeoutMs} ms and was killed: deadline exceeded`,
-          ),
-        );
-      } else {
-        resolve({ code: code ?? undefined, signal: signal ?? undefined, stdout: stdout(), stderr: stderr() });
-      }
-    });
-    // A program that does not read its input is no failure of ours.
-    child.stdin?.on('error', () => undefined);
-    child.stdin?.end(program.input);
+export const runProgram: RunProgram = async (program) => {
+  const outcome = await runNative(program).catch((error: unknown) => {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new Failure('failed precondition', `${reason}: failed precondition`, { cause: error });
   });
-
-/** With what it started itself; it leads a group of its own. */
-function killGroup({ pid }: ChildProcess): void {
-  if (pid === undefined) return;
-  try {
-    process.kill(-pid, 'SIGKILL');
-  } catch {
-    // It has just ended.
-  }
-}
-
-function keep(stream: NodeJS.ReadableStream | null): () => Buffer {
-  const chunks: Buffer[] = [];
-  let size = 0;
-  stream?.on('data', (chunk: Buffer) => {
-    if (size < MAX_OUTPUT) chunks.push(chunk.subarray(0, MAX_OUTPUT - size));
-    size += chunk.length;
-  });
-  return () => Buffer.concat(chunks);
-}
+  if (!outcome.timedOut) return outcome;
+  throw new Failure(
+    'deadline exceeded',
+    `"${program.file}" did not end within ${program.timeoutMs} ms and was killed: deadline exceeded`,
+  );
+};
