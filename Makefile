@@ -20,8 +20,10 @@ deps: ## Install Debian packages and npm modules that building needs
 	@scripts/install-deps.sh build
 	@$(MAKE) -s node_modules/.installed
 
+# Not `npm ci`: it refuses a lock file from which a platform's optional package is missing, and a
+# registry mirror may lack those of platforms that nobody builds on.
 node_modules/.installed: package.json package-lock.json
-	npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
+	npm install --no-save --ignore-scripts --no-audit --no-fund --loglevel=error
 	@touch $@
 
 .PHONY: build
