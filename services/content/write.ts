@@ -26,20 +26,25 @@ export async function* writeContent(
   const incoming = requests[Symbol.asyncIterator]();
   const first = await incoming.next();
   if (first.done === true) return;
-  const { ref, total, expected } = first.value;
+  const { ref, expected } = first.value;
   if (ref === '') throw new Failure('invalid argument', 'first message must have a reference');
   const scope = { namespace: call.namespace(), lease: call.lease };
-  const expectation: Expectation = { total: Number(total), digest: expected };
+  const expectation: Expectation = { total: sizeOf(first.value.total), digest: expected };
   await using writer = await content.writer(scope, { ref, expected, total: expectation.total });
   for (let next: IteratorResult<WriteContentRequest> = first; next.done !== true; next = await incoming.next()) {
     const request = next.value;
     await refuseKnownBlob(content, request, writer, scope);
     if (request.expected !== '') expectation.digest = request.expected;
-    if (Number(request.total) > 0) expectation.total = Number(request.total);
+    if (sizeOf(request.total) > 0) expectation.total = sizeOf(request.total);
     await answerable(request, writer, expectation);
     yield response(request, writer, expectation);
     if (request.action === WriteAction.COMMIT) return;
   }
+}
+
+/** A size that no blob has counts as the largest one that a number holds. */
+function sizeOf(text: string): number {
+  return Math.min(Math.max(0, Number(text)), Number.MAX_SAFE_INTEGER);
 }
 
 /** Between two messages somebody else may have made the blob. */
@@ -61,7 +66,7 @@ async function answerable(request: WriteContentRequest, writer: Writer, expectat
   const offset = Number(request.offset);
   const current = writer.status.offset;
   if (offset > 0 && offset !== current) {
-    throw new Failure('out of range', `write @${offset} must occur at current offset ${current}`);
+    throw new Failure('out of range', `write @${request.offset} must occur at current offset ${current}`);
   }
   if (offset === 0 && current > 0) await writer.truncate();
   if (request.data.length > 0) await writer.write(request.data);

@@ -22,6 +22,7 @@ import { createLeasesService } from '../leases/service.ts';
 import { createLeases } from '../leases/store.ts';
 import { parseDuration } from '../lib/duration.ts';
 import type { Logger } from '../lib/log.ts';
+import type { GcObserver } from '../metadata/gc-api.ts';
 import { createGarbageCollector } from '../metadata/gc.ts';
 import { MetadataStore } from '../metadata/store.ts';
 import { systemMounts } from '../mounts/system.ts';
@@ -50,7 +51,7 @@ export interface Daemon {
 export interface ComposeDeps {
   readonly log: Logger;
   readonly build: BuildInfo;
-  readonly observer: CallObserver;
+  readonly observer: CallObserver & GcObserver;
 }
 
 /** How long running calls may take to end when the daemon stops, in milliseconds. */
@@ -64,7 +65,7 @@ export async function startDaemon(config: Config, deps: ComposeDeps): Promise<Da
 
   const metadata = new MetadataStore(path.join(config.root, 'metadata'));
   const events = createEvents();
-  const gc = createGarbageCollector({ metadata, log, options: gcOptions(config) });
+  const gc = createGarbageCollector({ metadata, log, options: gcOptions(config), observer: deps.observer });
   const namespaces = createNamespaces({ metadata, events });
   const leases = createLeases({ metadata, gc, namespaces });
   const images = createImages({ metadata, gc, leases, namespaces, events });

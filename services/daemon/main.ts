@@ -1,18 +1,17 @@
 // davitd: arguments in, one daemon running, signals to its end.
 import { writeFile } from 'node:fs/promises';
-import type { CallObserver } from '../grpc/server.ts';
 import { Failure } from '../lib/errors.ts';
 import { createLogger, isLevel, type Logger } from '../lib/log.ts';
 import { USAGE, parseArguments, type Arguments } from './arguments.ts';
 import { BUILD } from './build.ts';
-import { startDaemon } from './compose.ts';
+import { startDaemon, type ComposeDeps } from './compose.ts';
 import { publish } from './compose/publish.ts';
 import { ttrpcAddressOf } from './compose/runtime.ts';
 import { formatConfig, loadConfig } from './config.ts';
 import { defaults, type Config } from './defaults.ts';
 
 const DEFAULT_CONFIG = '/etc/davit/config.toml';
-const SILENT: CallObserver = { finished: () => undefined };
+const SILENT: ComposeDeps['observer'] = { finished: () => undefined, collected: () => undefined };
 
 async function main(argv: readonly string[]): Promise<void> {
   const args = parseArguments(argv);

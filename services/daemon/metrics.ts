@@ -3,6 +3,7 @@ import http from 'node:http';
 import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from 'prom-client';
 import type { CallObserver } from '../grpc/server.ts';
 import { Failure } from '../lib/errors.ts';
+import type { GcObserver } from '../metadata/gc-api.ts';
 import type { TaskMetrics } from '../tasks/api.ts';
 import type { BuildInfo } from '../version/service.ts';
 import { registerTaskMetrics } from './task-metrics.ts';
@@ -10,7 +11,7 @@ import { registerTaskMetrics } from './task-metrics.ts';
 export interface Metrics {
   /** Adds the cgroup numbers of tasks. */
   watch(tasks: TaskMetrics): void;
-  readonly observer: CallObserver;
+  readonly observer: CallObserver & GcObserver;
   /** Port that is listened on. */
   readonly port: number;
   close(): Promise<void>;
@@ -30,7 +31,7 @@ export async function serveMetrics(address: string, histogram: boolean, build: B
   const { server, port } = await listen(address, registry);
   return {
     watch: (tasks) => registerTaskMetrics(registry, tasks),
-    observer: callObserver(registry, histogram),
+    observer: { ...callObserver(registry, histogram), ...gcObserver(registry) },
     port,
     close: () =>
       new Promise((resolve) => {
@@ -60,6 +61,22 @@ function callObserver(registry: Registry, histogram: boolean): CallObserver {
       const [, grpc_service = '', grpc_method = ''] = method.split('/');
       handled.inc({ grpc_service, grpc_method, grpc_code: code });
       seconds?.observe({ grpc_service, grpc_method }, milliseconds / 1000);
+    },
+  };
+}
+
+function gcObserver(registry: Registry): GcObserver {
+  const collections = new Counter({
+    name: 'containerd_gc_collections_total',
+    help: 'counts gc collections',
+    labelNames: ['status'],
+    registers: [registry],
+  });
+  const seconds = new Histogram({ name: 'containerd_gc_gc_seconds', help: 'gc time', registers: [registry] });
+  return {
+    collected(status, pause) {
+      collections.inc({ status });
+      if (status === 'success') seconds.observe(pause / 1000);
     },
   };
 }

@@ -43,6 +43,11 @@ export interface Collectable {
   sweep?(): Promise<void>;
 }
 
+/** Told of every run: whether it succeeded, and how long its mark stopped everything else, in milliseconds. */
+export interface GcObserver {
+  collected(status: 'success' | 'fail', pause: number): void;
+}
+
 export interface GarbageCollector {
   /** Adds a type of nodes; once per type, before the daemon serves. */
   register(collectable: Collectable): void;

@@ -2,7 +2,7 @@
 // says so.
 import type { Logger } from '../lib/log.ts';
 import type { Metadata } from './api.ts';
-import type { Collectable, GarbageCollector } from './gc-api.ts';
+import type { Collectable, GarbageCollector, GcObserver } from './gc-api.ts';
 import { mark } from './gc-mark.ts';
 import { GcScheduler, type GcOptions } from './gc-scheduler.ts';
 
@@ -10,6 +10,7 @@ export interface GcDeps {
   readonly metadata: Metadata;
   readonly log: Logger;
   readonly options: GcOptions;
+  readonly observer: GcObserver;
 }
 
 /** Called when everything is registered: begins to schedule runs; stop() ends that and waits for a run in progress. */
@@ -35,7 +36,12 @@ export function createGarbageCollector(deps: GcDeps): RunningCollector {
   const scheduler = new GcScheduler(deps.options, log, async () => {
     running = true;
     try {
-      return await run();
+      const done = await run();
+      deps.observer.collected('success', done.pause);
+      return done;
+    } catch (error) {
+      deps.observer.collected('fail', 0);
+      throw error;
     } finally {
       running = false;
     }

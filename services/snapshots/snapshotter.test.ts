@@ -37,7 +37,7 @@ async function start(root: string, makeDriver: (root: string) => Promise<Driver>
       void published.push(`${namespace} ${topic} ${JSON.stringify(message)}`),
   };
   const metadata = new MetadataStore(path.join(root, 'metadata'));
-  const gc = createGarbageCollector({ metadata, log, options: GC_OPTIONS });
+  const gc = createGarbageCollector({ metadata, log, options: GC_OPTIONS, observer: { collected: () => undefined } });
   const namespaces = createNamespaces({ metadata, events });
   const leases = createLeases({ metadata, gc, namespaces });
   const driver = await makeDriver(path.join(root, 'driver'));

@@ -52,8 +52,9 @@ export async function openSlices(folder: string, options: SlicesOptions = {}): P
       published.push(`${namespace} ${topic} ${String(Object.values(fields)[0])}`);
     },
   };
+  const observer = { collected: () => undefined };
   const metadata = new MetadataStore(path.join(folder, 'metadata'));
-  const gc = createGarbageCollector({ metadata, log, options: { ...MANUAL, ...options.gc } });
+  const gc = createGarbageCollector({ metadata, log, options: { ...MANUAL, ...options.gc }, observer });
   const namespaces = createNamespaces({ metadata, events });
   const leases = createLeases({ metadata, gc, namespaces });
   const images = createImages({ metadata, gc, leases, namespaces, events });
