@@ -113,7 +113,7 @@ void Task::io_ready(const Call& call, const oci::CreateOptions& options) {
   event.text(1, request_.id);
   event.text(2, request_.bundle);
   for (const auto& mount : request_.rootfs) event.bytes_always(3, wire::encode(mount));
-  event.bytes(4, task_io(request_.stdio));
+  event.bytes_always(4, task_io(request_.stdio));
   event.varint(6, static_cast<uint32_t>(init_.pid));
   host_.events.publish("/tasks/create", "containerd.events.TaskCreate", event.data());
   request_.rootfs = {};
