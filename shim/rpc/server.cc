@@ -15,6 +15,7 @@ namespace {
 constexpr size_t kMaxConnections = 64;
 constexpr size_t kMaxPending = 1024;            // unanswered requests of one connection
 constexpr size_t kMaxQueued = 4 * 1024 * 1024;  // bytes a client may leave unread
+constexpr int64_t kNoDescriptorsPause = 200;
 constexpr int kReadsPerTurn = 16;
 
 bool trusted_peer(int fd) {
@@ -197,6 +198,12 @@ Result<> Server::open(Loop& loop, Fd listener, Handler handler, Arrival arrival)
 void Server::accept_all() {
   for (;;) {
     Fd fd(::accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
+    if (!fd && (errno == EMFILE || errno == ENFILE)) {
+      // The listener stays readable: without a pause the loop would spin.
+      watch_.want(0);
+      loop_->after(kNoDescriptorsPause, [this] { watch_.want(EPOLLIN); });
+      return;
+    }
     if (!fd) return;
     if (connections_.size() >= kMaxConnections || !trusted_peer(fd.get())) continue;
     auto connection = std::make_unique<Connection>(*this, next_id_++, std::move(fd));
