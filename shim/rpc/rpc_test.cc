@@ -15,11 +15,15 @@
 #include "shim/rpc/publisher.h"
 #include "shim/rpc/server.h"
 #include "shim/testing/check.h"
+#include "shim/testing/client.h"
+#include "shim/testing/daemon.h"
 #include "shim/wire/messages.h"
 #include "shim/wire/pb.h"
 
 using namespace davit;
 using namespace davit::shim;
+using davit::testing::Client;
+using davit::testing::Daemon;
 using ttrpc::Code;
 using namespace std::string_literals;
 
@@ -31,50 +35,6 @@ void run(Loop& loop, int64_t milliseconds) {
   loop.after(milliseconds, [&loop] { loop.quit(); });
   CHECK(loop.run().has_value());
 }
-
-// A client's end: sends bytes, collects answers.
-struct Client {
-  Fd fd;
-  ttrpc::Parser parser;
-
-  explicit Client(const std::string& path) : fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
-    sockaddr_un address{};
-    address.sun_family = AF_UNIX;
-    std::memcpy(address.sun_path, path.data(), path.size());
-    CHECK(connect(fd.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) == 0);
-  }
-  void send(const std::string& bytes) const {
-    CHECK(::send(fd.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL) ==
-          static_cast<ssize_t>(bytes.size()));
-  }
-  void call(uint32_t stream, const char* method, int64_t timeout = 0) const {
-    send(ttrpc::request_frame(stream, "svc", method, "", timeout));
-  }
-  struct Answer {
-    uint32_t stream;
-    Code code;
-    std::string text;
-  };
-  std::optional<Answer> receive() {
-    for (;;) {
-      if (const auto frame = parser.next()) {
-        ttrpc::Response response;
-        CHECK(ttrpc::decode(frame->payload, response));
-        const bool good = response.status.code == Code::kOk;
-        return Answer{frame->stream, response.status.code,
-                      good ? std::string(response.payload) : response.status.message};
-      }
-      char buffer[4096];
-      const ssize_t count = recv(fd.get(), buffer, sizeof buffer, MSG_DONTWAIT);
-      if (count <= 0) return std::nullopt;
-      parser.feed({buffer, static_cast<size_t>(count)});
-    }
-  }
-  bool closed() const {
-    pollfd probe{.fd = fd.get(), .events = POLLIN | POLLRDHUP, .revents = 0};
-    return poll(&probe, 1, 0) > 0 && (probe.revents & (POLLHUP | POLLRDHUP)) != 0;
-  }
-};
 
 struct Bench {
   Loop loop;
@@ -203,50 +163,23 @@ void test_client_that_does_not_read() {
   CHECK(fine.receive().has_value());
 }
 
-// The daemon's side of events: a server that records topics.
-struct Daemon {
-  Server server;
-  std::vector<std::string> topics;
-  explicit Daemon(Loop& loop) {
-    auto listener = listen_at(root + "/events");
-    CHECK(server
-              .open(
-                  loop, std::move(listener->fd),
-                  [this](const Call& call, const ttrpc::Request& request) {
-                    CHECK(request.service == "containerd.services.events.ttrpc.v1.Events");
-                    CHECK(request.method == "Forward");
-                    pb::Reader forward(request.payload);
-                    CHECK(forward.next() && forward.field() == 1);
-                    pb::Reader envelope(forward.bytes());
-                    while (envelope.next()) {
-                      if (envelope.field() == 2) CHECK(envelope.string() == "ns");
-                      if (envelope.field() == 3) topics.push_back(envelope.string());
-                    }
-                    server.reply(call, {}, "");
-                  },
-                  [] {})
-              .has_value());
-  }
-  ~Daemon() { unlink((root + "/events").c_str()); }
-};
-
 void test_publisher() {
   Loop loop;
   CHECK(loop.open().has_value());
   Publisher events(loop, "unix://" + root + "/events", "ns");
-  auto daemon = std::make_optional<Daemon>(loop);
+  auto daemon = std::make_optional<Daemon>(loop, root + "/events");
   events.publish("/tasks/create", "containerd.events.TaskCreate", "");
   events.publish("/tasks/start", "containerd.events.TaskStart", "");
   run(loop, 30);
-  CHECK((daemon->topics == std::vector<std::string>{"/tasks/create", "/tasks/start"}));
+  CHECK((daemon->topics() == std::vector<std::string>{"/tasks/create", "/tasks/start"}));
   daemon.reset();
   events.publish("/tasks/exit", "containerd.events.TaskExit", "");
   run(loop, 100);
   CHECK(events.queued() == 1);
-  daemon.emplace(loop);
+  daemon.emplace(loop, root + "/events");
   events.daemon_seen();  // no need to wait for the next attempt
   run(loop, 30);
-  CHECK(events.queued() == 0 && daemon->topics == std::vector<std::string>{"/tasks/exit"});
+  CHECK(events.queued() == 0 && daemon->topics() == std::vector<std::string>{"/tasks/exit"});
 }
 
 void test_publisher_bound() {
@@ -259,7 +192,7 @@ void test_publisher_bound() {
   }
   events.publish("/tasks/exit", "containerd.events.TaskExit", "");
   CHECK(events.queued() == Publisher::kMaxQueued);
-  Daemon daemon(loop);
+  Daemon daemon(loop, root + "/events");
   bool flushed = false;
   events.flush(5000, [&] {
     flushed = true;
@@ -267,7 +200,8 @@ void test_publisher_bound() {
   });
   CHECK(loop.run().has_value());
   CHECK(flushed && events.queued() == 0);
-  CHECK(daemon.topics.front() == "/tasks/exit" && daemon.topics.back() == "/tasks/exit");
+  CHECK(daemon.events.front().topic == "/tasks/exit" &&
+        daemon.events.back().topic == "/tasks/exit");
 }
 
 }  // namespace

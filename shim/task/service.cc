@@ -18,6 +18,8 @@ namespace {
 
 // Events that are still queued get this long before a shim that was told to go is gone.
 constexpr int64_t kFlushTime = 2000;
+// How long it waits for the ends of the containers that it has killed.
+constexpr int64_t kKillTime = 2000;
 
 const Status kMalformed{Code::kInvalidArgument, "malformed request"};
 
@@ -135,8 +137,20 @@ void Service::connect(const Call& call, const ProcessRequest& request) {
 
 void Service::shutdown(const Call& call, const ProcessRequest& request) {
   host_.server.reply(call, {}, {});
-  if (!tasks_.empty() && !request.now) return;
+  if ((!tasks_.empty() && !request.now) || leaving_) return;
+  leaving_ = true;
   for (auto& [id, task] : tasks_) task->kill_everything();
+  host_.loop.after(kKillTime, [this] { leave(); });
+  leave_when_quiet();
+}
+
+void Service::leave_when_quiet() {
+  const bool quiet = std::ranges::none_of(tasks_, [](const auto& t) { return t.second->alive(); });
+  if (leaving_ && quiet) leave();
+}
+
+void Service::leave() {
+  for (auto& [id, task] : tasks_) task->release();
   host_.events.flush(kFlushTime, [this] { host_.loop.quit(); });
 }
 
@@ -152,6 +166,7 @@ void Service::reap() {
       if (is_init(exit.pid) == inits) tell(exit);
     }
   }
+  leave_when_quiet();
 }
 
 bool Service::is_init(pid_t pid) const {

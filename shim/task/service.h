@@ -28,6 +28,8 @@ class Service {
   void update(const Call& call, std::string_view payload);
   void connect(const Call& call, const wire::ProcessRequest& request);
   void shutdown(const Call& call, const wire::ProcessRequest& request);
+  void leave_when_quiet();
+  void leave();
   bool is_init(pid_t pid) const;
   void tell(const Exit& exit);
   void refuse(const Call& call, const ttrpc::Status& status);
@@ -35,6 +37,7 @@ class Service {
 
   Host host_;
   std::map<std::string, std::unique_ptr<Task>> tasks_;
+  bool leaving_ = false;  // told to go at once; the containers are being killed
 };
 
 }  // namespace davit::shim

@@ -65,6 +65,9 @@ class Task {
   bool exited(const Exit& exit);
   // Ends every process at once; for a shim that is told to go.
   void kill_everything();
+  bool alive() const { return container_ != nullptr && init_.phase < Phase::kStopped; }
+  // Gives back what the container holds on the host.
+  void release();
 
  private:
   struct Process {
@@ -95,7 +98,6 @@ class Task {
   void finish(Process& process, const Exit& exit);
   void remove_now(const Call& call, Process& process);
   void removed(const Call& call, const std::string& exec_id);
-  void release();
 
   // The process asked for when `operation` is allowed on it now, else answers and returns nullptr.
   Process* find(const Call& call, const std::string& exec_id);

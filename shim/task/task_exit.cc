@@ -159,8 +159,8 @@ void Task::removed(const Call& call, const std::string& exec_id) {
   gone_();
 }
 
-// Gives back what the container holds on the host. Goes on past failures: a container that cannot
-// be deleted helps nobody, and what is left behind is in the log.
+// Goes on past failures: a container that cannot be deleted helps nobody, and what is left behind
+// is in the log.
 void Task::release() {
   if (container_) {
     if (auto destroyed = container_->destroy(); !destroyed) {
@@ -174,7 +174,7 @@ void Task::release() {
 }
 
 void Task::kill_everything() {
-  if (!container_ || init_.phase == Phase::kStopped || init_.phase == Phase::kDeleting) return;
+  if (!alive()) return;
   (void)container_->kill_all(SIGKILL);
   (void)container_->kill(SIGKILL);
 }

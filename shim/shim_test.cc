@@ -1,0 +1,382 @@
+// The program as a daemon meets it: started, spoken to over ttrpc, its events received, killed.
+// Needs root and busybox; containers are real.
+//
+//   shim_test SHIM
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdarg>
+#include <fstream>
+#include <sstream>
+
+#include "shim/testing/check.h"
+#include "shim/testing/client.h"
+#include "shim/testing/daemon.h"
+
+using namespace davit;
+using davit::testing::Answer;
+using davit::testing::Client;
+using davit::testing::Daemon;
+using ttrpc::Code;
+
+namespace {
+
+constexpr int kSkipped = 77;
+
+std::string shim_program;
+std::string root;
+int sequence = 0;
+
+std::string read_file(const std::string& path) {
+  std::ifstream file(path);
+  std::stringstream text;
+  text << file.rdbuf();
+  return text.str();
+}
+
+void write_file(const std::string& path, const std::string& text) {
+  std::ofstream(path) << text;
+}
+
+// Runs the shim's program in `bundle`; its standard output.
+std::string run_shim(const std::string& bundle, const std::string& id, const char* action) {
+  const std::string command = "cd " + bundle + " && DAVIT_SOCKET_DIR=" + root +
+                              "/s TTRPC_ADDRESS=" + root + "/events " + shim_program +
+                              " -namespace ns -id " + id + " -address " + root +
+                              "/daemon -bundle " + bundle + " " + action + " </dev/null";
+  FILE* pipe = popen(command.c_str(), "r");
+  std::string out;
+  char buffer[4096];
+  size_t count = 0;
+  while ((count = fread(buffer, 1, sizeof buffer, pipe)) > 0) out.append(buffer, count);
+  CHECK(pclose(pipe) == 0);
+  return out;
+}
+
+std::string to_json(const std::vector<std::string>& words) {
+  std::string json = "[";
+  for (const auto& word : words) json += (json.size() > 1 ? ",\"" : "\"") + word + "\"";
+  return json + "]";
+}
+
+std::string process_json(const std::vector<std::string>& args) {
+  return R"({"args":)" + to_json(args) +
+         R"(,"cwd":"/","env":["PATH=/bin"],"user":{"uid":0,"gid":0}})";
+}
+
+struct Options {
+  bool own_pids = true;
+  bool mount_rootfs = false;
+  std::string resources = "{}";
+};
+
+// A bundle, its shim and a connection to it.
+struct Box {
+  std::string id = "box" + std::to_string(++sequence);
+  std::string bundle = root + "/" + id;
+  shim::Loop loop;
+  std::optional<Daemon> daemon;
+  std::string address;
+  std::optional<Client> client;
+  uint32_t stream = 0;
+  bool mount_rootfs;
+
+  explicit Box(const std::vector<std::string>& args, const Options& options = {})
+      : mount_rootfs(options.mount_rootfs) {
+    CHECK(loop.open().has_value());
+    daemon.emplace(loop, root + "/events");
+    mkdir(bundle.c_str(), 0700);
+    mkdir((bundle + "/rootfs").c_str(), 0755);
+    const std::string rootfs = mount_rootfs ? "rootfs" : root + "/rootfs";
+    write_file(bundle + "/config.json",
+               R"({"ociVersion":"1.0.2","process":)" + process_json(args) + R"(,"root":{"path":")" +
+                   rootfs + R"("},"hostname":"box",)" +
+                   R"("mounts":[{"destination":"/proc","type":"proc","source":"proc"}],)" +
+                   R"("linux":{"cgroupsPath":"/shim-test/)" + id + R"(","resources":)" +
+                   options.resources + R"(,"namespaces":[{"type":"mount"},{"type":"uts"},)" +
+                   R"({"type":"ipc"})" + (options.own_pids ? R"(,{"type":"pid"})" : "") + "]}}");
+    address = run_shim(bundle, id, "start");
+    CHECK(address.starts_with("unix://" + root + "/s/"));
+    client.emplace(address.substr(7));
+  }
+
+  ~Box() {
+    client.reset();
+    run_shim(bundle, id, "delete");
+    CHECK(access(address.substr(7).c_str(), F_OK) != 0);
+  }
+
+  pid_t shim_pid() const { return std::atoi(read_file(bundle + "/shim.pid").c_str()); }
+
+  uint32_t send(const char* method, const std::string& payload) {
+    stream += stream == 0 ? 1 : 2;
+    client->send(ttrpc::request_frame(stream, "containerd.task.v2.Task", method, payload, 0));
+    return stream;
+  }
+  Answer receive(int milliseconds = 15'000) {
+    const auto answer = client->receive(milliseconds);
+    CHECK(answer.has_value());
+    return answer.value_or(Answer{});
+  }
+  Answer call(const char* method, const std::string& payload) {
+    send(method, payload);
+    return receive();
+  }
+
+  std::string about(const std::string& exec_id = "", uint32_t number = 0) const {
+    pb::Writer w;
+    w.text(1, id);
+    w.text(2, exec_id);
+    w.varint(3, number);
+    return w.take();
+  }
+  Answer create(const std::string& out = "") {
+    pb::Writer w;
+    w.text(1, id);
+    w.text(2, bundle);
+    if (mount_rootfs) {
+      w.bytes(3, wire::encode(wire::Mount{"bind", root + "/rootfs", "", {"rbind", "rw"}}));
+    }
+    w.text(6, out);
+    return call("Create", w.data());
+  }
+  Answer exec(const std::string& exec_id, const std::vector<std::string>& args) {
+    pb::Writer w;
+    w.text(1, id);
+    w.text(2, exec_id);
+    w.bytes(7, wire::encode(wire::Any{"process", process_json(args)}));
+    return call("Exec", w.data());
+  }
+  // Wait's exit status.
+  uint32_t wait(const std::string& exec_id = "") {
+    const Answer answer = call("Wait", about(exec_id));
+    CHECK(answer.code == Code::kOk);
+    pb::Reader r(answer.text);
+    return r.next() && r.field() == 1 ? r.u32() : 0;
+  }
+  uint32_t status(const std::string& exec_id = "") {
+    const Answer answer = call("State", about(exec_id));
+    pb::Reader r(answer.text);
+    while (r.next()) {
+      if (r.field() == 4) return r.u32();
+    }
+    return 0;
+  }
+  std::vector<std::string> events(int64_t milliseconds = 100) {
+    loop.after(milliseconds, [this] { loop.quit(); });
+    CHECK(loop.run().has_value());
+    return daemon->topics();
+  }
+};
+
+void expect(const Answer& answer, Code code, const std::string& text) {
+  CHECK(answer.code == code);
+  if (answer.code != code || answer.text.find(text) == std::string::npos) {
+    std::fprintf(stderr, "  expected %u %s\n  got      %u %s\n", static_cast<unsigned>(code),
+                 text.c_str(), static_cast<unsigned>(answer.code), answer.text.c_str());
+  }
+  CHECK(answer.text.find(text) != std::string::npos);
+}
+
+using Topics = std::vector<std::string>;
+
+void test_life() {
+  Box box({"sh", "-c", "exit 7"});
+  expect(box.call("State", box.about()), Code::kNotFound, "container not created: not found");
+  CHECK(box.create().code == Code::kOk);
+  expect(box.create(), Code::kAlreadyExists, "already exists");
+  CHECK(box.status() == 1);
+  expect(box.call("Pause", box.about()), Code::kUnknown, "cannot pause task in created state");
+  const uint32_t waiting = box.send("Wait", box.about());
+  CHECK(box.call("Start", box.about()).code == Code::kOk);
+  const Answer waited = box.receive();
+  CHECK(waited.stream == waiting && waited.text.starts_with("\x08\x07"));
+  CHECK(box.wait() == 7);  // once more, at once
+  CHECK(box.status() == 3);
+  expect(box.call("Kill", box.about("", 9)), Code::kNotFound, "process already finished");
+  expect(box.exec("e", {"true"}), Code::kFailedPrecondition, "init process is not running");
+  CHECK(box.call("Shutdown", box.about()).code == Code::kOk);  // a container is still there
+  CHECK(box.call("Delete", box.about()).code == Code::kOk);
+  expect(box.call("Delete", box.about()), Code::kNotFound, "not found");
+  CHECK((box.events() == Topics{"/tasks/create", "/tasks/start", "/tasks/exit", "/tasks/delete"}));
+  CHECK(box.call("Shutdown", box.about()).code == Code::kOk);
+  CHECK(!box.client->receive(2000) && box.client->closed());
+}
+
+void test_execs() {
+  Box box({"sleep", "1000"});
+  CHECK(box.create().code == Code::kOk);
+  CHECK(box.call("Start", box.about()).code == Code::kOk);
+  expect(box.call("State", box.about("none")), Code::kNotFound, "process does not exist none");
+  CHECK(box.exec("one", {"sh", "-c", "exit 3"}).code == Code::kOk);
+  expect(box.exec("one", {"true"}), Code::kAlreadyExists, "id one: already exists");
+  expect(box.call("Kill", box.about("one", 9)), Code::kFailedPrecondition, "process not created");
+  CHECK(box.call("Start", box.about("one")).code == Code::kOk);
+  CHECK(box.wait("one") == 3);
+  CHECK(box.call("Delete", box.about("one")).code == Code::kOk);
+  expect(box.call("Delete", box.about("one")), Code::kNotFound, "process does not exist one");
+
+  CHECK(box.exec("bad", {"nosuch"}).code == Code::kOk);
+  expect(box.call("Start", box.about("bad")), Code::kUnknown,
+         "exec: \"nosuch\": executable file not found in $PATH");
+  CHECK(box.call("Delete", box.about("bad")).code == Code::kOk);
+
+  CHECK(box.exec("long", {"sleep", "1000"}).code == Code::kOk);
+  CHECK(box.call("Start", box.about("long")).code == Code::kOk);
+  expect(box.call("Delete", box.about("long")), Code::kUnknown, "cannot delete a running process");
+  expect(box.call("Delete", box.about()), Code::kUnknown, "cannot delete a running process");
+  CHECK(box.call("Pause", box.about()).code == Code::kOk);
+  CHECK(box.status() == 4);
+  expect(box.exec("frozen", {"true"}), Code::kUnknown, "cannot exec in a paused state");
+  CHECK(box.call("Resume", box.about()).code == Code::kOk);
+  CHECK(box.call("Kill", box.about("", 9)).code == Code::kOk);
+  CHECK(box.wait() == 137);
+  CHECK(box.wait("long") == 137);
+  CHECK(box.call("Delete", box.about()).code == Code::kOk);
+  (void)box.events();
+  // The exec's exit stands before init's.
+  std::vector<std::string> exits;
+  for (const auto& event : box.daemon->events) {
+    if (event.topic != "/tasks/exit") continue;
+    pb::Reader r(event.event.value);
+    while (r.next()) {
+      if (r.field() == 2) exits.push_back(r.string());
+    }
+  }
+  CHECK((exits == Topics{"one", "long", box.id}));
+}
+
+void test_shared_pids() {
+  Box box({"sh", "-c", "sleep 1000 & exit 0"}, {.own_pids = false});
+  CHECK(box.create().code == Code::kOk);
+  CHECK(box.call("Start", box.about()).code == Code::kOk);
+  CHECK(box.wait() == 0);
+  const Answer pids = box.call("Pids", box.about());
+  CHECK(pids.code != Code::kOk || pids.text.empty());  // what init left behind was killed
+  CHECK(box.call("Delete", box.about()).code == Code::kOk);
+}
+
+void test_create_failures() {
+  Box box({"nosuch"}, {.mount_rootfs = true});
+  expect(box.create(), Code::kUnknown, "OCI runtime create failed: ");
+  expect(box.call("State", box.about()), Code::kNotFound, "container not created");
+  CHECK(read_file("/proc/self/mountinfo").find(box.bundle) == std::string::npos);
+  CHECK(box.events().empty());
+  CHECK(box.create("/no/such/fifo").text.find("/no/such/fifo") != std::string::npos);
+}
+
+void test_delete_created() {
+  Box box({"sleep", "1000"}, {.mount_rootfs = true});
+  CHECK(box.create().code == Code::kOk);
+  CHECK(read_file("/proc/self/mountinfo").find(box.bundle + "/rootfs") != std::string::npos);
+  CHECK(box.call("Delete", box.about()).code == Code::kOk);
+  CHECK(read_file("/proc/self/mountinfo").find(box.bundle) == std::string::npos);
+}
+
+void test_unknown_methods() {
+  Box box({"true"});
+  expect(box.call("Frobnicate", ""), Code::kUnimplemented, "method Frobnicate");
+  expect(box.call("Checkpoint", box.about()), Code::kUnimplemented, "checkpoint");
+  expect(box.call("Create", "\x0a\x7f"), Code::kInvalidArgument, "malformed");
+  box.client->send(ttrpc::request_frame(box.stream += 2, "a.B", "C", "", 0));
+  expect(box.receive(), Code::kUnimplemented, "service a.B");
+  // Version 3 of the service is the same.
+  box.client->send(
+      ttrpc::request_frame(box.stream += 2, "containerd.task.v3.Task", "Connect", box.about(), 0));
+  const Answer connected = box.receive();
+  pb::Reader r(connected.text);
+  CHECK(r.next() && r.field() == 1 && r.u32() == static_cast<uint32_t>(box.shim_pid()));
+}
+
+void test_killed_shim() {
+  Box box({"sleep", "1000"}, {.mount_rootfs = true});
+  CHECK(box.create().code == Code::kOk);
+  const Answer started = box.call("Start", box.about());
+  pb::Reader r(started.text);
+  const pid_t pid = r.next() ? static_cast<pid_t>(r.u32()) : -1;
+  CHECK(pid > 0 && kill(pid, 0) == 0);
+  kill(box.shim_pid(), SIGKILL);
+  const std::string response = run_shim(box.bundle, box.id, "delete");
+  CHECK(response.starts_with("\x08") && response.find("\x10\x89\x01") != std::string::npos);
+  const std::string state = read_file("/proc/" + std::to_string(pid) + "/stat");
+  CHECK(state.empty() || state.find(") Z ") != std::string::npos);
+  CHECK(read_file("/proc/self/mountinfo").find(box.bundle) == std::string::npos);
+  CHECK(run_shim(box.bundle, box.id, "delete").size() >= 3);  // again
+}
+
+void test_shutdown_now() {
+  Box box({"sleep", "1000"}, {.mount_rootfs = true});
+  CHECK(box.create().code == Code::kOk);
+  CHECK(box.call("Start", box.about()).code == Code::kOk);
+  pb::Writer now;
+  now.text(1, box.id);
+  now.boolean(2, true);
+  CHECK(box.call("Shutdown", now.data()).code == Code::kOk);
+  CHECK((box.events(300) == Topics{"/tasks/create", "/tasks/start", "/tasks/exit"}));
+  CHECK(box.client->closed());
+  CHECK(read_file("/proc/self/mountinfo").find(box.bundle) == std::string::npos);
+}
+
+void test_memory() {
+  Box box({"sleep", "1000"});
+  CHECK(box.create().code == Code::kOk);
+  CHECK(box.call("Start", box.about()).code == Code::kOk);
+  (void)box.events();
+  std::istringstream lines(read_file("/proc/" + std::to_string(box.shim_pid()) + "/smaps_rollup"));
+  long resident = -1;
+  long anonymous = -1;
+  for (std::string line; std::getline(lines, line);) {
+    if (line.starts_with("Rss:")) resident = std::atol(line.c_str() + 4);
+    if (line.starts_with("Anonymous:")) anonymous = std::atol(line.c_str() + 10);
+  }
+  std::printf("idle shim: %ld kB resident, %ld kB anonymous\n", resident, anonymous);
+  CHECK(resident > 0 && resident <= 2048);
+}
+
+void test_out_of_memory() {
+  Box box({"sh", "-c", "x=a; while :; do x=$x$x$x$x; done"},
+          {.resources = R"({"memory":{"limit":16777216}})"});
+  CHECK(box.create().code == Code::kOk);
+  CHECK(box.call("Start", box.about()).code == Code::kOk);
+  CHECK(box.wait() == 137);
+  const auto topics = box.events();
+  CHECK((topics == Topics{"/tasks/create", "/tasks/start", "/tasks/oom", "/tasks/exit"}));
+  CHECK(box.call("Delete", box.about()).code == Code::kOk);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  if (geteuid() != 0 || access("/usr/bin/busybox", X_OK) != 0 || argc < 2) {
+    std::fprintf(stderr, "skipped: needs root, /usr/bin/busybox and the shim's path\n");
+    return kSkipped;
+  }
+  shim_program = argv[1];
+  signal(SIGPIPE, SIG_IGN);
+  char pattern[] = "/tmp/shim-test-XXXXXX";
+  root = mkdtemp(pattern);
+  CHECK(
+      system(("mkdir -p " + root + "/rootfs/bin " + root + "/rootfs/proc && cp /usr/bin/busybox " +
+              root + "/rootfs/bin/ && for i in sh sleep true; do ln -s busybox " + root +
+              "/rootfs/bin/$i; done")
+                 .c_str()) == 0);
+  test_unknown_methods();
+  test_life();
+  test_execs();
+  test_shared_pids();
+  test_create_failures();
+  test_delete_created();
+  test_killed_shim();
+  test_shutdown_now();
+  test_memory();
+  test_out_of_memory();
+  CHECK(system("rmdir /sys/fs/cgroup/*/shim-test /sys/fs/cgroup/shim-test 2>/dev/null; true") == 0);
+  CHECK(system(("rm -r " + root).c_str()) == 0);
+  return testing::result();
+}
