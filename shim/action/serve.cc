@@ -41,13 +41,15 @@ Result<std::string> adopt_listener() {
 }
 
 Result<Fd> open_signals() {
-  sigset_t signals;
-  ::sigemptyset(&signals);
-  for (const int signal : {SIGCHLD, SIGTERM, SIGINT, SIGPIPE}) ::sigaddset(&signals, signal);
-  if (::sigprocmask(SIG_BLOCK, &signals, nullptr) != 0) return fail_errno("sigprocmask");
-  // Blocked only: a write to a closed pipe is an errno here.
-  ::sigdelset(&signals, SIGPIPE);
-  Fd fd(::signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK));
+  sigset_t handled;
+  ::sigemptyset(&handled);
+  for (const int signal : {SIGCHLD, SIGTERM, SIGINT}) ::sigaddset(&handled, signal);
+  // Blocked and left pending: a write to a closed pipe is an errno here, and a signal by which
+  // other shims dump their state must not end this one.
+  sigset_t blocked = handled;
+  for (const int signal : {SIGPIPE, SIGHUP, SIGUSR1, SIGUSR2}) ::sigaddset(&blocked, signal);
+  if (::sigprocmask(SIG_BLOCK, &blocked, nullptr) != 0) return fail_errno("sigprocmask");
+  Fd fd(::signalfd(-1, &handled, SFD_CLOEXEC | SFD_NONBLOCK));
   if (!fd) return fail_errno("signalfd");
   return fd;
 }
