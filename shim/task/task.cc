@@ -19,6 +19,9 @@ using ttrpc::Status;
 
 namespace {
 
+// The words that people know from runc, and tools look for.
+constexpr char kNotStarted[] = "unable to start container process";
+
 Code code_of(int error) {
   switch (error) {
     case ENOTSUP:
@@ -49,7 +52,8 @@ Task::Task(Host& host, wire::CreateTaskRequest request, std::function<void()> go
 }
 
 Task::~Task() {
-  if (exit_timer_ != 0) host_.loop.cancel(exit_timer_);
+  host_.loop.cancel(exit_timer_);
+  host_.loop.cancel(oom_timer_);
 }
 
 void Task::answer(const Call& call, std::string_view payload) {
@@ -124,12 +128,16 @@ void Task::io_ready(const Call& call, const oci::CreateOptions& options) {
 Result<> Task::make_container(const oci::CreateOptions& options) {
   if (!request_.rootfs.empty()) {
     const std::string target = request_.bundle + "/rootfs";
-    DAVIT_TRY(rootfs::mount(request_.rootfs, target));
+    if (auto mounted = rootfs::mount(request_.rootfs, target); !mounted) {
+      return wrap("failed to mount rootfs", mounted.error());
+    }
     rootfs_ = target;
   }
   oci::CreateOptions with_stdio = options;
   with_stdio.stdio = init_.io->ends();
-  DAVIT_ASSIGN(container_, oci::Container::create(with_stdio));
+  auto created = oci::Container::create(with_stdio);
+  if (!created) return wrap(kNotStarted, created.error());
+  container_ = std::move(*created);
   for (const auto& warning : container_->warnings()) log(warning);
   init_.pid = container_->pid();
   return init_.io->launched(container_->take_console());
@@ -143,7 +151,7 @@ void Task::start(const Call& call, const std::string& exec_id) {
   if (process == nullptr) return;
   if (process->is_exec()) return start_exec(call, *process);
   if (auto started = container_->start(); !started) {
-    return refuse(call, "OCI runtime start failed", started.error());
+    return refuse(call, std::string("OCI runtime start failed: ") + kNotStarted, started.error());
   }
   init_.phase = Phase::kRunning;
   pb::Writer event;
@@ -196,7 +204,8 @@ void Task::start_exec(const Call& call, Process& process) {
 void Task::launch_exec(const Call& call, Process& process) {
   auto launched = container_->exec(process.spec, process.io->ends());
   if (!launched) {
-    refuse(call, "OCI runtime exec failed", launched.error());
+    refuse(call, std::string("OCI runtime exec failed: exec failed: ") + kNotStarted,
+           launched.error());
     process.phase = Phase::kCreated;
     process.io.reset();
     return;

@@ -92,7 +92,7 @@ class Task {
   void start_exec(const Call& call, Process& process);
   void launch_exec(const Call& call, Process& process);
   void watch_oom();
-  void check_oom();
+  void check_oom(int64_t again);
   void init_exited(const Exit& exit);
   void settle_init_exit();
   void finish(Process& process, const Exit& exit);
@@ -118,6 +118,7 @@ class Task {
   oci::OomWatch oom_;
   Watch oom_watch_;
   uint64_t oom_kills_ = 0;
+  uint64_t oom_timer_ = 0;
   IoContext io_context_;
 };
 

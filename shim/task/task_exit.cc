@@ -16,6 +16,8 @@ namespace {
 
 // How long init's exit is held back for execs that were killed but are not reaped yet.
 constexpr int64_t kExecExitTime = 5000;
+constexpr int64_t kFirstOomLook = 10;
+constexpr int64_t kLastOomLook = 1000;
 
 }  // namespace
 
@@ -28,7 +30,9 @@ void Task::watch_oom() {
   if (!started) log(started.error().text());
 }
 
-void Task::check_oom() {
+// Cgroup v1 gives notice before the kill is counted: with `again` the count is looked at again
+// after so many milliseconds, a few times.
+void Task::check_oom(int64_t again) {
   if (!oom_.fd) return;
   const auto kills = oom_.read();
   if (!kills) {
@@ -36,7 +40,11 @@ void Task::check_oom() {
     oom_watch_.stop();
     return;
   }
-  if (*kills <= oom_kills_) return;
+  if (*kills <= oom_kills_) {
+    if (again == 0 || again > kLastOomLook) return;
+    oom_timer_ = host_.loop.after(again, [this, again] { check_oom(again * 4); });
+    return;
+  }
   oom_kills_ = *kills;
   pb::Writer event;
   event.text(1, id());
@@ -69,7 +77,8 @@ bool Task::exited(const Exit& exit) {
 // exit is told after the execs' exits.
 void Task::init_exited(const Exit& exit) {
   if (init_.phase == Phase::kStopped || init_exit_) return;
-  check_oom();
+  host_.loop.cancel(std::exchange(oom_timer_, 0));
+  check_oom(0);
   oom_watch_.stop();
   oom_ = {};
   const auto left = container_->pids();
