@@ -25,14 +25,15 @@ void Task::watch_oom() {
   auto watch = container_->oom_watch();
   if (!watch) return log("out-of-memory watch: " + watch.error().text());
   oom_ = std::move(*watch);
-  auto started =
-      oom_watch_.start(host_.loop, oom_.fd.get(), EPOLLIN, [this](uint32_t) { check_oom(); });
+  auto started = oom_watch_.start(host_.loop, oom_.fd.get(), EPOLLIN,
+                                  [this](uint32_t) { check_oom(kFirstOomLook); });
   if (!started) log(started.error().text());
 }
 
 // Cgroup v1 gives notice before the kill is counted: with `again` the count is looked at again
 // after so many milliseconds, a few times.
 void Task::check_oom(int64_t again) {
+  host_.loop.cancel(std::exchange(oom_timer_, 0));
   if (!oom_.fd) return;
   const auto kills = oom_.read();
   if (!kills) {
@@ -77,7 +78,6 @@ bool Task::exited(const Exit& exit) {
 // exit is told after the execs' exits.
 void Task::init_exited(const Exit& exit) {
   if (init_.phase == Phase::kStopped || init_exit_) return;
-  host_.loop.cancel(std::exchange(oom_timer_, 0));
   check_oom(0);
   oom_watch_.stop();
   oom_ = {};
