@@ -363,7 +363,10 @@ int main(int argc, char** argv) {
     std::fprintf(stderr, "skipped: needs root, /usr/bin/busybox and the shim's path\n");
     return kSkipped;
   }
-  shim_program = argv[1];
+  char* program = realpath(argv[1], nullptr);
+  CHECK(program != nullptr);
+  shim_program = program;
+  free(program);
   signal(SIGPIPE, SIG_IGN);
   char pattern[] = "/tmp/shim-test-XXXXXX";
   root = mkdtemp(pattern);
