@@ -13,7 +13,7 @@ const roots = new Map<Bundle, protobuf.Root>();
 function root(bundle: Bundle): protobuf.Root {
   let found = roots.get(bundle);
   if (found === undefined) {
-    found = protobuf.Root.fromJSON(descriptors(bundle) as protobuf.INamespace);
+    found = protobuf.Root.fromJSON(descriptors(bundle));
     roots.set(bundle, found);
   }
   return found;

@@ -132,7 +132,7 @@ function serviceOf(service: string, bundle: Bundle): Readonly<Record<string, Met
 }
 
 function lookup(bundle: Bundle, fullName: string): ScopeJson | undefined {
-  let scope: ScopeJson | undefined = descriptors(bundle) as ScopeJson;
+  let scope: ScopeJson | undefined = descriptors(bundle);
   for (const part of fullName.split('.')) scope = scope?.nested?.[part];
   return scope;
 }

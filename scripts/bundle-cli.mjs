@@ -87,8 +87,8 @@ async function codeCache() {
   const directory = fs.mkdtempSync('/tmp/davit-bundle-');
   const socket = path.join(directory, 'sock');
   const daemon = await emptyDaemon(socket);
-  const write = { out: process.stdout.write, err: process.stderr.write };
-  process.stdout.write = process.stderr.write = () => true;
+  const streams = [process.stdout, process.stderr];
+  for (const stream of streams) stream.write = () => true;
   try {
     for (const command of [
       ['version'],
@@ -99,8 +99,7 @@ async function codeCache() {
       await bundled.exports.main(['--address', socket, '--timeout', '10s', ...command], {});
     }
   } finally {
-    process.stdout.write = write.out;
-    process.stderr.write = write.err;
+    for (const stream of streams) delete stream.write;
     daemon.forceShutdown();
     fs.rmSync(directory, { recursive: true, force: true });
   }

@@ -111,7 +111,7 @@ async function writeOnce(
         // An upload that was interrupted goes on where it was.
         const data = chunk.subarray(Math.min(Math.max(already - offset, 0), chunk.length));
         const at = offset + chunk.length - data.length;
-        if (data.length > 0) await send({ action: WriteAction.WRITE, offset: String(at), data: data as Buffer });
+        if (data.length > 0) await send({ action: WriteAction.WRITE, offset: String(at), data });
         offset += chunk.length;
       }
     }
