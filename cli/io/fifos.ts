@@ -1,6 +1,17 @@
 // The named pipes between a process and whoever is attached to it.
 import { execFileSync } from 'node:child_process';
-import { lstatSync, mkdirSync, mkdtempSync, readdirSync, rmdirSync, rmSync, unlinkSync } from 'node:fs';
+import {
+  closeSync,
+  constants,
+  lstatSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readdirSync,
+  rmdirSync,
+  rmSync,
+  unlinkSync,
+} from 'node:fs';
 import path from 'node:path';
 
 /** Paths of a process's stdio; '' for none. A terminal has no stderr of its own. */
@@ -31,6 +42,19 @@ export function createFifos(root: string, id: string, terminal: boolean): StdioP
     throw error;
   }
   return { stdin, stdout, stderr };
+}
+
+/**
+ * Keeps both ends of the pipes open for a process that nobody is attached to yet: without, whoever
+ * opens them for it would wait. The function returned lets go.
+ */
+export function holdFifos(paths: StdioPaths): () => void {
+  const held = [paths.stdin, paths.stdout, paths.stderr]
+    .filter((file) => file.startsWith('/'))
+    .map((file) => openSync(file, constants.O_RDWR | constants.O_NONBLOCK));
+  return () => {
+    for (const fd of held.splice(0)) closeSync(fd);
+  };
 }
 
 /** Removes the pipes among `paths`, and the directories that are empty then. Never anything else. */

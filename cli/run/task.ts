@@ -6,7 +6,8 @@ import { packMessage } from '../../client/any.ts';
 import { socketPath } from '../../client/address.ts';
 import type { Client } from '../../client/connect.ts';
 import { NO_STDIO, createFifos, defaultFifoDirectory, removeFifos, type StdioPaths } from '../io/fifos.ts';
-import { openSession, type Outcome } from '../io/session.ts';
+import type { Outcome } from '../io/session.ts';
+import { runProcess } from './process.ts';
 import { flag } from '../args/flags.ts';
 import type { Values } from '../args/flags.ts';
 
@@ -31,41 +32,19 @@ export async function runTask(client: Client, request: TaskRequest): Promise<Out
   const { container, terminal, flags } = request;
   const paths = stdioPaths(client.address, container, terminal, flags);
   const attached = !flags['null-io'] && flags['log-uri'] === undefined;
-  const session = openSession(client, {
-    container,
-    execId: '',
-    terminal,
-    paths: attached && !flags.detach ? paths : NO_STDIO,
-  });
-  let created = false;
-  try {
-    const { pid } = await client.tasks.Create({
-      container_id: container,
-      rootfs: request.mounts,
-      ...paths,
-      terminal,
-      options: request.noPivot ? packMessage('containerd.runc.v1.Options', { no_pivot_root: true }) : null,
-    });
-    created = true;
-    if (flags['pid-file'] !== undefined) writeFileSync(path.resolve(flags['pid-file']), String(pid));
-    if (!flags.detach) session.watch();
-    await client.tasks.Start({ container_id: container });
-    if (flags.detach) {
-      session.close();
-      return undefined;
-    }
-    const outcome = await session.finish();
-    if (outcome.kind === 'exited') await deleteTask(client, container, paths);
-    return outcome;
-  } catch (error) {
-    session.close();
-    if (created)
-      await client.tasks
-        .Delete({ container_id: container }, { signal: undefined, timeout: 10_000 })
-        .catch(() => undefined);
-    removeFifos(paths);
-    throw error;
-  }
+  const options = request.noPivot ? packMessage('containerd.runc.v1.Options', { no_pivot_root: true }) : null;
+  return await runProcess(
+    client,
+    { container, execId: '', terminal, paths, attached, detach: flags.detach },
+    {
+      async create() {
+        const task = { container_id: container, rootfs: request.mounts, ...paths, terminal, options };
+        const { pid } = await client.tasks.Create(task);
+        if (flags['pid-file'] !== undefined) writeFileSync(path.resolve(flags['pid-file']), String(pid));
+      },
+      remove: (remover) => remover.tasks.Delete({ container_id: container }),
+    },
+  );
 }
 
 /** Deletes a task that has exited, and the pipes that it had. */

@@ -9,10 +9,15 @@ export const command = define({
   async run(context, flags, refs) {
     required(refs[0], 'image ref');
     const client = await context.client();
-    return await forEach(context, refs, async (name) => {
-      // Collecting once, after the last, does for all.
-      await client.images.Delete({ name, sync: flags.sync && name === refs.at(-1) });
-      context.print(`${name}\n`);
-    });
+    return await forEach(
+      context,
+      refs,
+      async (name) => {
+        // Collecting once, after the last, does for all.
+        await client.images.Delete({ name, sync: flags.sync && name === refs.at(-1) });
+        context.print(`${name}\n`);
+      },
+      'image not found',
+    );
   },
 });

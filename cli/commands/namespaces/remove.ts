@@ -11,11 +11,16 @@ export const command = define({
   async run(context, flags, names) {
     required(names[0], 'namespace name');
     const client = await context.client();
-    return await forEach(context, names, async (name) => {
-      await client.namespaces.Delete({ name });
-      if (flags.cgroup) removeCgroups(name);
-      context.print(`${name}\n`);
-    });
+    return await forEach(
+      context,
+      names,
+      async (name) => {
+        await client.namespaces.Delete({ name });
+        if (flags.cgroup) removeCgroups(name);
+        context.print(`${name}\n`);
+      },
+      'namespace not found',
+    );
   },
 });
 

@@ -8,10 +8,9 @@ import type { Process, Spec } from '../../../spec/types.ts';
 import { processUser, type UserFiles } from '../../../spec/users.ts';
 import { flag } from '../../args/flags.ts';
 import { define, required } from '../../command.ts';
-import { NO_STDIO, removeFifos } from '../../io/fifos.ts';
-import { openSession } from '../../io/session.ts';
 import { terminalSize } from '../../io/terminal.ts';
 import { directoryUserFiles, snapshotUserFiles } from '../../rootfs/users.ts';
+import { runProcess } from '../../run/process.ts';
 import { stdioPaths } from '../../run/task.ts';
 import { specOf } from '../containers/json.ts';
 import type { Container } from '../../../proto/gen/containerd.services.containers.v1.ts';
@@ -73,37 +72,17 @@ interface ExecRequest {
 async function runExec(client: Client, { id, execId, settings, flags }: ExecRequest): Promise<number> {
   const terminal = settings.terminal ?? false;
   const paths = stdioPaths(client.address, execId, terminal, flags);
-  const attached = !flags.detach && flags['log-uri'] === undefined;
-  const session = openSession(client, { container: id, execId, terminal, paths: attached ? paths : NO_STDIO });
   const target = { container_id: id, exec_id: execId };
-  let added = false;
-  try {
-    await client.tasks.Exec({
-      ...target,
-      ...paths,
-      terminal,
-      spec: { type_url: PROCESS_URL, value: Buffer.from(jsonText(settings)) },
-    });
-    added = true;
-    if (!flags.detach) session.watch();
-    await client.tasks.Start(target);
-    if (flags.detach) {
-      session.close();
-      return 0;
-    }
-    const outcome = await session.finish();
-    if (outcome.kind === 'detached') return 0;
-    if (outcome.kind === 'exited') {
-      await client.tasks.DeleteProcess(target);
-      removeFifos(paths);
-    }
-    return outcome.status;
-  } catch (error) {
-    session.close();
-    if (added) await client.tasks.DeleteProcess(target, { signal: undefined, timeout: 10_000 }).catch(() => undefined);
-    removeFifos(paths);
-    throw error;
-  }
+  const spec = { type_url: PROCESS_URL, value: Buffer.from(jsonText(settings)) };
+  const outcome = await runProcess(
+    client,
+    { container: id, execId, terminal, paths, attached: flags['log-uri'] === undefined, detach: flags.detach },
+    {
+      create: async () => void (await client.tasks.Exec({ ...target, ...paths, terminal, spec })),
+      remove: (remover) => remover.tasks.DeleteProcess(target),
+    },
+  );
+  return outcome === undefined || outcome.kind === 'detached' ? 0 : outcome.status;
 }
 
 async function userFiles(client: Client, container: Container, spec: Spec): Promise<UserFiles> {
