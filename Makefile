@@ -31,6 +31,7 @@ build: deps native typescript ## Build everything into bin/
 
 .PHONY: native
 native: node_modules/.installed ## Build the shim, davit-oci and the addon
+	@mkdir -p $(BUILD)
 	@cmake -S . -B $(BUILD)/native -G Ninja -DCMAKE_BUILD_TYPE=Release >$(BUILD)/cmake.log 2>&1 || (cat $(BUILD)/cmake.log; exit 1)
 	@cmake --build $(BUILD)/native -j $(JOBS)
 	@scripts/collect-binaries.sh $(BUILD)/native bin
@@ -41,9 +42,6 @@ typescript: node_modules/.installed ## Compile TypeScript and bundle the program
 	@mkdir -p dist/proto/gen && cp proto/gen/*.json dist/proto/gen/
 	@node scripts/bundle.mjs
 
-$(BUILD):
-	@mkdir -p $@
-native: | $(BUILD)
 
 .PHONY: gen
 gen: node_modules/.installed ## Write proto/gen anew from the .proto files

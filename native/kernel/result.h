@@ -17,8 +17,15 @@ struct Error {
   int code = 0;         // errno, or 0 when the failure is not a system call's
   std::string message;  // lower case, no full stop, names the object: `open "/x/y"`
 
-  // The text for a person: message, then errno's words when there is an errno.
-  std::string text() const { return code == 0 ? message : message + ": " + std::strerror(code); }
+  // The text for a person: message, then errno's words when there is an errno. The words start in
+  // lower case, as Go writes them, since clients of containerd's API look for them.
+  std::string text() const {
+    if (code == 0) return message;
+    std::string words = std::strerror(code);
+    if (words.size() > 1 && words[0] >= 'A' && words[0] <= 'Z' && words[1] >= 'a')
+      words[0] = static_cast<char>(words[0] - 'A' + 'a');
+    return message + ": " + words;
+  }
 };
 
 template <typename T = void>
