@@ -1,6 +1,7 @@
 // When garbage collection runs: soon after records were deleted, after many changes, when a root
 // expires, or at once when somebody waits for it; and so rarely that its pauses stay below a share of
 // the time. While nothing happens no timer runs.
+import { unavailable } from '../lib/errors.ts';
 import type { Logger } from '../lib/log.ts';
 
 /** containerd's options; times in milliseconds. */
@@ -62,7 +63,7 @@ export class GcScheduler {
     this.#state = 'stopped';
     clearTimeout(this.#timer);
     await this.#running;
-    this.#settle((waiter) => waiter.reject(new Error('garbage collection has stopped')));
+    this.#settle((waiter) => waiter.reject(unavailable('garbage collection has stopped')));
   }
 
   deleted(): void {
@@ -78,7 +79,7 @@ export class GcScheduler {
   /** Resolves after a run that began after this call. */
   collect(signal: AbortSignal | undefined): Promise<void> {
     return new Promise((resolve, reject) => {
-      if (this.#state === 'stopped') return reject(new Error('garbage collection has stopped'));
+      if (this.#state === 'stopped') return reject(unavailable('garbage collection has stopped'));
       const abort = (): void => {
         this.#waiters = this.#waiters.filter((other) => other !== waiter);
         reject(signal?.reason as Error);
