@@ -59,12 +59,11 @@ describe(`random kills: ${ROUNDS} rounds`, () => {
     const pids = new Map<string, number>();
     for (const { id, pid } of (await t.client.tasks.List({})).tasks) pids.set(id, pid);
 
-    const passing = t.inNewNamespace();
-    await putImage(passing, image);
     let slowest = 0;
     for (let round = 0; round < ROUNDS; round += 1) {
       let over = false;
-      const client = t.newConnection().with({ namespace: passing.namespace });
+      const client = t.inNewNamespace();
+      await putImage(client, image);
       const steady = await startContainer(client, image, ['sleep', '100000']);
       const loads = Array.from({ length: LOADERS }, () => load(client, steady, () => over));
       await sleep(Math.random() * LONGEST_LIFE_MS);
@@ -81,8 +80,7 @@ describe(`random kills: ${ROUNDS} rounds`, () => {
       assert.ok(tasks.every(({ status }) => status === STATUS.RUNNING));
       const target = ids[round % ids.length] ?? '';
       assert.equal((await exec(t.client, target, ['echo', 'alive'])).stdout, 'alive\n');
-      assert.deepEqual(await emptyNamespace(t.client.with({ namespace: passing.namespace })), [], `round ${round}`);
-      await putImage(t.client.with({ namespace: passing.namespace }), image);
+      assert.deepEqual(await emptyNamespace(t.client.with({ namespace: client.namespace })), [], `round ${round}`);
     }
     console.log(`      ready again after at most ${Math.round(slowest)} ms`);
 

@@ -20,12 +20,12 @@ exec 5>&-
 wait
 LOGGER
 chmod +x "$TMP/logger"
-ok 'run --log-uri binary' ctr run -d --log-uri "binary://$TMP/logger?file=$TMP/binary.log" "$BUSYBOX" logged sh -c 'echo to-stdout; echo to-stderr >&2'
+ok 'run --log-uri binary' ctr run -d --log-uri "binary://$TMP/logger?file=$TMP/binary.log" "$BUSYBOX" logged sh -c 'echo to-stdout; echo to-stderr >&2; sleep 1000'
 eventually 'the logger gets its arguments and environment' file_has "$TMP/binary.log" "^args file $TMP/binary.log id logged ns $NS\$"
 eventually 'the logger gets stdout' file_has "$TMP/binary.log" '^out: to-stdout$'
 eventually 'the logger gets stderr' file_has "$TMP/binary.log" '^err: to-stderr$'
 logger=$(sed -n 's/^pid //p' "$TMP/binary.log")
-ok 'the logger runs as long as the task is there' kill -0 "$logger"
+ok 'the logger runs as long as the task does' kill -0 "$logger"
 discard logged
 eventually 'the logger ends with the task' gone kill -0 "$logger"
 refused 'a logger that does not exist is named' 'no such file|not found|nologger' ctr run -d --log-uri "binary://$TMP/nologger" "$BUSYBOX" unlogged true
