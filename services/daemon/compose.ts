@@ -33,6 +33,7 @@ import { createSnapshotsService } from '../snapshots/service.ts';
 import { createSnapshots } from '../snapshots/snapshots.ts';
 import { createSandboxStoreService } from '../sandbox/service.ts';
 import { createSandboxes } from '../sandbox/store.ts';
+import { createWarm } from '../runtime/warm.ts';
 import type { TaskMetrics } from '../tasks/api.ts';
 import { createTaskMetrics } from '../tasks/metrics.ts';
 import { createTasksService } from '../tasks/service.ts';
@@ -55,7 +56,7 @@ export interface ComposeDeps {
 }
 
 /** How long running calls may take to end when the daemon stops, in milliseconds. */
-const STOP_GRACE = 2000;
+const STOP_GRACE = 500;
 
 /** Opens the stores, recovers what runs, then opens the socket. */
 export async function startDaemon(config: Config, deps: ComposeDeps): Promise<Daemon> {
@@ -91,6 +92,11 @@ export async function startDaemon(config: Config, deps: ComposeDeps): Promise<Da
   await temporary.recover();
   const uuid = await loadIdentity(config.root);
   const tasks = await startRuntime(config, { log, events, version: deps.build.version });
+
+  const warm = await createWarm();
+  events.listen(({ topic }) => {
+    if (topic === '/containers/create' || topic === '/tasks/exec-added') warm();
+  });
 
   const services: Registration[] = [];
   const names = new Set<string>();
