@@ -1,20 +1,35 @@
 import assert from 'node:assert/strict';
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  readdirSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, it } from 'mocha';
 import { kindOf } from '../lib/errors.ts';
+import { runProgram } from './program.ts';
+import { unmountBelow } from './unmount.ts';
 import { createBundles, loadBinary, loadEndpoint, saveBinary, saveEndpoint, type Bundles } from './bundle.ts';
 
 describe('bundles', () => {
   let folder: string;
   let bundles: Bundles;
   let unmounted: string[];
+  let failures: string[];
 
   beforeEach(() => {
     folder = mkdtempSync(path.join(tmpdir(), 'bundles-'));
     unmounted = [];
+    failures = [];
     bundles = createBundles({
+      failed: (error) => void failures.push(String(error)),
       folder: path.join(folder, 'tasks'),
       unmount: async (target) => void unmounted.push(target),
     });
@@ -59,29 +74,65 @@ describe('bundles', () => {
     assert.equal(loadEndpoint(bundle), undefined);
   });
 
+  const onDisk = (): string[] => readdirSync(path.join(folder, 'tasks', 'ns'));
+
   it('are removed with what is in them, and twice', async () => {
     const bundle = bundles.create('ns', 'a', Buffer.from('{}'));
     mkdirSync(path.join(bundle.path, 'work', 'deep'), { recursive: true });
     await bundles.remove(bundle);
     await bundles.remove(bundle);
     assert.deepEqual([bundles.list(), unmounted], [[], []]);
+    await bundles.settled();
+    assert.deepEqual([onDisk(), failures], [[], []]);
+  });
+
+  it('may be made again at once', async () => {
+    for (let times = 0; times < 3; times++) await bundles.remove(bundles.create('ns', 'a', Buffer.from('{}')));
+    const bundle = bundles.create('ns', 'a', undefined);
+    await bundles.settled();
+    assert.deepEqual(onDisk(), ['a']);
+    assert.ok(existsSync(bundle.path));
   });
 
   it('are kept when something is left in their rootfs', async () => {
     const bundle = bundles.create('ns', 'a', undefined);
-    const data = path.join(bundle.path, 'rootfs', 'data');
-    writeFileSync(data, 'precious');
-    await assert.rejects(bundles.remove(bundle), /still mounted or not empty/);
-    assert.deepEqual([unmounted, existsSync(data)], [[path.join(bundle.path, 'rootfs')], true]);
+    writeFileSync(path.join(bundle.path, 'rootfs', 'data'), 'precious');
+    await bundles.remove(bundle);
+    await bundles.settled();
+    const [hidden] = onDisk();
+    assert.equal(readFileSync(path.join(folder, 'tasks', 'ns', hidden ?? '', 'rootfs', 'data'), 'utf8'), 'precious');
+    assert.match(failures.join(), /still mounted or not empty/);
+    assert.equal(unmounted.length, 1);
   });
 
   it('whose removal was interrupted are removed by the next daemon', async () => {
+    bundles.create('ns', 'b', undefined);
+    mkdirSync(path.join(folder, 'tasks', 'ns', '.a.1.1', 'work'), { recursive: true });
+    assert.deepEqual(
+      bundles.list().map(({ id }) => id),
+      ['b'],
+    );
+    await bundles.settled();
+    assert.deepEqual(onDisk(), ['b']);
+  });
+
+  it('are unmounted before they go', async () => {
     const bundle = bundles.create('ns', 'a', undefined);
-    const hidden = path.join(path.dirname(bundle.path), '.a');
-    mkdirSync(path.join(hidden, 'old'), { recursive: true });
-    await bundles.remove(bundle);
-    mkdirSync(hidden);
-    assert.deepEqual(bundles.list(), []);
-    assert.equal(existsSync(hidden), false);
+    const rootfs = path.join(bundle.path, 'rootfs');
+    try {
+      execFileSync('mount', ['-t', 'tmpfs', 'davit-test', rootfs], { stdio: 'ignore' });
+    } catch {
+      return; // not allowed to mount here: integration/ does it for real
+    }
+    writeFileSync(path.join(rootfs, 'data'), '');
+    const mounting = createBundles({
+      folder: path.join(folder, 'tasks'),
+      unmount: (target) => unmountBelow(target, runProgram),
+      failed: (error) => void failures.push(String(error)),
+    });
+    await mounting.remove(bundle);
+    assert.ok(!readFileSync('/proc/self/mountinfo', 'utf8').includes(folder));
+    await mounting.settled();
+    assert.deepEqual([onDisk(), failures], [[], []]);
   });
 });

@@ -7,9 +7,10 @@
 //     bootstrap.json      where the shim listens; written when it answered
 //     log                 the FIFO that shims write their log to (shim-log.ts)
 //
-// A bundle whose name begins with a dot is being removed. Files are written without sync, and with
-// synchronous calls: the folder is in memory (/run), where a call takes less than its hand-over to
-// another thread, and nothing in it outlives a reboot.
+// A folder whose name begins with a dot is a bundle that is being removed. Files are written without
+// sync, and with synchronous calls: the folder is most often in memory (/run), where a call takes
+// less than its hand-over to another thread, and nothing in it outlives a reboot. Removal is left to
+// other threads, for on a disk it waits for the journal.
 import {
   chmodSync,
   chownSync,
@@ -17,11 +18,11 @@ import {
   readFileSync,
   readdirSync,
   renameSync,
-  rmdirSync,
   rmSync,
-  unlinkSync,
+  statSync,
   writeFileSync,
 } from 'node:fs';
+import { readdir, rm, rmdir, unlink } from 'node:fs/promises';
 import path from 'node:path';
 import { alreadyExists, errnoCode, Failure } from '../lib/errors.ts';
 import { fromText, type Endpoint } from './answer.ts';
@@ -37,6 +38,8 @@ export interface BundlesDeps {
   readonly folder: string;
   /** Unmounts everything at and below a path, lazily where it is busy. */
   readonly unmount: (path: string) => Promise<void>;
+  /** Told of what could not be removed in the background; it is tried again at the next start. */
+  readonly failed: (error: unknown) => void;
 }
 
 export interface Bundles {
@@ -44,13 +47,27 @@ export interface Bundles {
   at(namespace: string, id: string): Bundle;
   /** `already exists` when there is one. Nothing is left when it fails. */
   create(namespace: string, id: string, spec: Uint8Array | undefined): Bundle;
-  /** Unmounts what is mounted on its root, then removes it. Nothing happens when there is none. */
+  /**
+   * Unmounts what is mounted on its root and takes the bundle away; what it takes on disk goes in the
+   * background. Nothing happens when there is none.
+   */
   remove(bundle: Bundle): Promise<void>;
-  /** All bundles on disk; those whose removal was interrupted are removed first. */
+  /** All bundles on disk. Those whose removal was interrupted are none any more, and go in the background. */
   list(): Bundle[];
+  /** Resolves when nothing is left of what was removed, or could not be and was told to `failed`. */
+  settled(): Promise<void>;
 }
 
-export function createBundles({ folder, unmount }: BundlesDeps): Bundles {
+export function createBundles({ folder, unmount, failed }: BundlesDeps): Bundles {
+  const removing = new Map<string, Promise<void>>();
+  let removals = 0;
+  const removeHidden = (hidden: string): void => {
+    if (removing.has(hidden)) return;
+    const removal = removeFolder(hidden, unmount)
+      .catch(failed)
+      .finally(() => removing.delete(hidden));
+    removing.set(hidden, removal);
+  };
   const at = (namespace: string, id: string): Bundle => ({ namespace, id, path: path.join(folder, namespace, id) });
 
   return {
@@ -74,35 +91,58 @@ export function createBundles({ folder, unmount }: BundlesDeps): Bundles {
 
     async remove(bundle) {
       const rootfs = path.join(bundle.path, 'rootfs');
-      if (!removeEmpty(rootfs)) {
-        await unmount(rootfs);
-        // Never deeper than this: what is still in there may be somebody's data.
-        if (!removeEmpty(rootfs))
-          throw new Failure('internal', `bundle "${bundle.path}": its rootfs is still mounted or not empty: internal`);
-      }
-      const hidden = path.join(path.dirname(bundle.path), `.${bundle.id}`);
+      if (isMounted(rootfs, bundle.path)) await unmount(rootfs);
+      const hidden = path.join(path.dirname(bundle.path), `.${bundle.id}.${process.pid}.${removals++}`);
       try {
         renameSync(bundle.path, hidden);
       } catch (error) {
         if (errnoCode(error) === 'ENOENT') return;
-        if (errnoCode(error) !== 'ENOTEMPTY') throw error;
-        rmSync(hidden, { recursive: true, force: true });
-        renameSync(bundle.path, hidden);
+        throw error;
       }
-      removeFlat(hidden);
+      removeHidden(hidden);
     },
 
     list() {
       const bundles: Bundle[] = [];
       for (const namespace of folders(folder)) {
         for (const id of folders(path.join(folder, namespace))) {
-          if (id.startsWith('.')) rmSync(path.join(folder, namespace, id), { recursive: true, force: true });
+          if (id.startsWith('.')) removeHidden(path.join(folder, namespace, id));
           else bundles.push(at(namespace, id));
         }
       }
       return bundles;
     },
+
+    async settled() {
+      await Promise.all(removing.values());
+    },
   };
+}
+
+/** Removes a bundle that nobody knows any more; never what is mounted on its root. */
+async function removeFolder(folder: string, unmount: BundlesDeps['unmount']): Promise<void> {
+  const rootfs = path.join(folder, 'rootfs');
+  if (!(await removeEmpty(rootfs))) {
+    await unmount(rootfs);
+    // Never deeper than this: what is still in there may be somebody's data.
+    if (!(await removeEmpty(rootfs))) {
+      throw new Failure('internal', `bundle "${folder}": its rootfs is still mounted or not empty: internal`);
+    }
+  }
+  const entries = await readdir(folder, { withFileTypes: true });
+  await Promise.all(
+    entries.map((entry) => {
+      const file = path.join(folder, entry.name);
+      return entry.isDirectory() ? rm(file, { recursive: true, force: true }) : unlink(file);
+    }),
+  );
+  await rmdir(folder);
+}
+
+/** False for a bind mount from the same file system: it shows when the root is removed. */
+function isMounted(rootfs: string, parent: string): boolean {
+  const [root, folder] = [rootfs, parent].map((file) => statSync(file, { throwIfNoEntry: false }));
+  return root !== undefined && folder !== undefined && root.dev !== folder.dev;
 }
 
 function makeFolder(bundle: Bundle): void {
@@ -136,9 +176,9 @@ function mappedRoot(spec: SpecWithMappings): number | undefined {
 }
 
 /** False when it is mounted upon or holds something; true when it is gone. */
-function removeEmpty(folder: string): boolean {
+async function removeEmpty(folder: string): Promise<boolean> {
   try {
-    rmdirSync(folder);
+    await rmdir(folder);
     return true;
   } catch (error) {
     const code = errnoCode(error);
@@ -146,16 +186,6 @@ function removeEmpty(folder: string): boolean {
     if (code === 'EBUSY' || code === 'ENOTEMPTY') return false;
     throw error;
   }
-}
-
-/** Removes a folder that rarely holds more than files. */
-function removeFlat(folder: string): void {
-  for (const entry of readdirSync(folder, { withFileTypes: true })) {
-    const file = path.join(folder, entry.name);
-    if (entry.isDirectory()) rmSync(file, { recursive: true, force: true });
-    else unlinkSync(file);
-  }
-  rmdirSync(folder);
 }
 
 function folders(parent: string): string[] {

@@ -36,7 +36,9 @@ describe('the runtime', () => {
 
   const tasks = (): string => path.join(folder, 'tasks');
   const bundlesLeft = (): string[] =>
-    existsSync(path.join(tasks(), 'ns')) ? readdirSync(path.join(tasks(), 'ns')) : [];
+    existsSync(path.join(tasks(), 'ns'))
+      ? readdirSync(path.join(tasks(), 'ns')).filter((name) => !name.startsWith('.'))
+      : [];
 
   function runtimeWith(actions: Actions): RuntimeLifecycle {
     const events = createEvents();
@@ -45,7 +47,11 @@ describe('the runtime', () => {
       log: QUIET,
       events,
       actions,
-      bundles: createBundles({ folder: tasks(), unmount: () => Promise.resolve() }),
+      bundles: createBundles({
+        folder: tasks(),
+        unmount: () => Promise.resolve(),
+        failed: (error) => assert.fail(String(error)),
+      }),
       resolver: createResolver({ shim: 'containerd-shim-davit-v1', folders: [folder] }),
       shimLog: { link: () => undefined },
       timeouts: { load: 150, cleanup: 150, shutdown: 150 },
@@ -296,7 +302,11 @@ describe('the runtime', () => {
     });
 
     it('removes what a daemon left that died while it created', async () => {
-      const bundles = createBundles({ folder: tasks(), unmount: () => Promise.resolve() });
+      const bundles = createBundles({
+        folder: tasks(),
+        unmount: () => Promise.resolve(),
+        failed: (error) => assert.fail(String(error)),
+      });
       bundles.create('ns', 'unstarted', undefined);
       const half = bundles.create('ns', 'half', undefined);
       writeFileSync(path.join(half.path, 'shim-binary-path'), path.join(folder, 'containerd-shim-davit-v1'));

@@ -222,6 +222,7 @@ export function createRuntime(deps: RuntimeDeps): RuntimeLifecycle {
 
     async close() {
       for (const task of tasksOf(entries)) task.leave();
+      await bundles.settled();
     },
   };
 }

@@ -73,7 +73,11 @@ describe('the tasks service', () => {
         shims.set(shim.address, shim);
         return shim;
       }),
-      bundles: createBundles({ folder: path.join(folder, 'tasks'), unmount: () => Promise.resolve() }),
+      bundles: createBundles({
+        folder: path.join(folder, 'tasks'),
+        unmount: () => Promise.resolve(),
+        failed: (error) => assert.fail(String(error)),
+      }),
       resolver: createResolver({ shim: 'containerd-shim-davit-v1', folders: [folder] }),
       shimLog: { link: () => undefined },
       timeouts: { load: 100, cleanup: 100, shutdown: 100 },

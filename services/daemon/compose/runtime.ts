@@ -58,7 +58,11 @@ export async function startRuntime(config: Config, { log, events, version }: Run
     events,
     timeouts,
     shimLog,
-    bundles: createBundles({ folder: tasksFolder, unmount: (target) => unmountBelow(target, runProgram) }),
+    bundles: createBundles({
+      folder: tasksFolder,
+      unmount: (target) => unmountBelow(target, runProgram),
+      failed: (error) => log.error('failed to remove bundle, trying again at the next start', { error }),
+    }),
     resolver: createResolver({
       shim: config.plugins['io.davit.runtime.v1'].shim,
       folders: [...(process.env['PATH'] ?? '').split(':').filter((folder) => folder !== ''), path.dirname(self)],
