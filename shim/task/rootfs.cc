@@ -13,6 +13,9 @@ namespace davit::shim::rootfs {
 
 namespace {
 
+constexpr int kBusyTries = 20;
+constexpr useconds_t kBusyPause = 10'000;
+
 Result<> mount_inside(const mount_spec::Spec& spec, const std::string& rootfs,
                       const std::string& target) {
   Fd root(::open(rootfs.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
@@ -34,7 +37,15 @@ Result<> mount(const std::vector<wire::Mount>& mounts, const std::string& rootfs
   for (const auto& m : mounts) {
     const mount_spec::Spec spec{m.type, m.source, m.options};
     const bool top = m.target.empty() || m.target == "/";
-    auto mounted = top ? mount_spec::mount(spec, rootfs) : mount_inside(spec, rootfs, m.target);
+    const auto try_once = [&] {
+      return top ? mount_spec::mount(spec, rootfs) : mount_inside(spec, rootfs, m.target);
+    };
+    auto mounted = try_once();
+    // The same snapshot's last mount may be on its way out: see detach().
+    for (int i = 0; i < kBusyTries && !mounted && mounted.error().code == EBUSY; i++) {
+      ::usleep(kBusyPause);
+      mounted = try_once();
+    }
     if (mounted) continue;
     (void)unmount(rootfs);  // The first failure is the one to report.
     return mounted;
@@ -45,6 +56,12 @@ Result<> mount(const std::vector<wire::Mount>& mounts, const std::string& rootfs
 Result<> unmount(const std::string& rootfs) {
   if (mount_spec::unmount_all(rootfs, false, 0)) return {};
   return mount_spec::unmount_all(rootfs, true, 0);
+}
+
+Result<Fd> detach(const std::string& rootfs) {
+  Fd top(::open(rootfs.c_str(), O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+  DAVIT_TRY(mount_spec::unmount_all(rootfs, true, 0));
+  return top;
 }
 
 }  // namespace davit::shim::rootfs

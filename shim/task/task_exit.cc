@@ -16,6 +16,8 @@ namespace {
 
 // How long init's exit is held back for execs that were killed but are not reaped yet.
 constexpr int64_t kExecExitTime = 5000;
+// After a deletion, until the file system of its rootfs is made to end.
+constexpr int64_t kDetachTime = 50;
 constexpr int64_t kFirstOomLook = 10;
 constexpr int64_t kLastOomLook = 1000;
 
@@ -178,8 +180,12 @@ void Task::release() {
     container_.reset();
   }
   if (rootfs_.empty()) return;
-  if (auto unmounted = rootfs::unmount(rootfs_); !unmounted) log(unmounted.error().text());
+  auto detached = rootfs::detach(rootfs_);
   rootfs_.clear();
+  if (!detached) return log(detached.error().text());
+  // After the answer, or with the shim's own end when that comes first.
+  auto last = std::make_shared<Fd>(std::move(*detached));
+  host_.loop.after(kDetachTime, [last] { last->reset(); });
 }
 
 void Task::kill_everything() {
