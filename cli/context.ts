@@ -2,6 +2,7 @@
 import type { Client } from '../client/connect.ts';
 import { flag, type Values } from './args/flags.ts';
 import type { Context } from './command.ts';
+import { print } from './io/output.ts';
 
 export const DEFAULT_ADDRESS = '/run/davit/davit.sock';
 
@@ -40,8 +41,8 @@ export function createContext(globals: Values<typeof globalFlags>, env: NodeJS.P
     namespace: globals.namespace,
     debug: globals.debug,
     env,
-    print: (text) => void process.stdout.write(text),
-    note: (text) => void process.stderr.write(text),
+    print: (text) => print(1, text),
+    note: (text) => print(2, text),
     async close() {
       (await connected?.catch(() => undefined))?.close();
     },

@@ -4,6 +4,7 @@ import type { Flags } from './args/flags.ts';
 import { MissingArgument, type Command, type Noun, type Verb } from './command.ts';
 import { createContext, globalFlags } from './context.ts';
 import { NOUNS } from './commands.ts';
+import { print } from './io/output.ts';
 
 /** Of a command that does not exist; ctr's choice. */
 const EXIT_NO_COMMAND = 3;
@@ -16,7 +17,7 @@ export async function main(argv: readonly string[], env: NodeJS.ProcessEnv): Pro
   try {
     const globals = parse(globalFlags, argv, { stopAtFirst: true, env });
     if (globals.values.version)
-      return print(`davit github.com/davit/davit ${process.env.DAVIT_VERSION ?? '0.0.0-dev'}\n`);
+      return show(`davit github.com/davit/davit ${process.env.DAVIT_VERSION ?? '0.0.0-dev'}\n`);
     let rest = globals.rest;
     let node: Noun | Verb = ROOT;
     const path: string[] = [];
@@ -79,8 +80,8 @@ function findVerb(noun: Noun, word: string): [string, Verb | Noun] | undefined {
   return Object.entries(noun.verbs).find(([, verb]) => verb.aliases.includes(word));
 }
 
-function print(text: string): number {
-  process.stdout.write(text);
+function show(text: string): number {
+  print(1, text);
   return 0;
 }
 
@@ -96,18 +97,19 @@ async function showHelp(path: readonly string[], noun: Noun, rest: readonly stri
   }
   if (node.kind === 'verb') return await showVerbHelp(names, node, (await node.load()).command);
   const { nounHelp } = await import('./help.ts');
-  return print(nounHelp(names, node));
+  return show(nounHelp(names, node));
 }
 
 async function showVerbHelp(path: readonly string[], verb: Verb, command: Command): Promise<number> {
   const { verbHelp } = await import('./help.ts');
-  return print(verbHelp(path, verb, command));
+  return show(verbHelp(path, verb, command));
 }
 
 function unknownCommand(path: readonly string[], word: string, noun: Noun): number {
   const at = ['davit', ...path].join(' ');
   const near = Object.keys(noun.verbs).find((name) => name.startsWith(word.slice(0, 2)));
-  process.stderr.write(
+  print(
+    2,
     `davit: no command "${word}" under \`${at}\`${near ? `; did you mean "${near}"?` : ''}\nRun \`${at} --help\` for what there is.\n`,
   );
   return EXIT_NO_COMMAND;
@@ -115,10 +117,10 @@ function unknownCommand(path: readonly string[], word: string, noun: Noun): numb
 
 async function report(error: unknown, name: string): Promise<number> {
   if (error instanceof UsageError || error instanceof MissingArgument) {
-    process.stderr.write(`davit: ${error.message}\nRun \`${name} --help\` for its usage.\n`);
+    print(2, `davit: ${error.message}\nRun \`${name} --help\` for its usage.\n`);
     return 1;
   }
   const { explain } = await import('./explain.ts');
-  process.stderr.write(explain(error));
+  print(2, explain(error));
   return 1;
 }

@@ -15,7 +15,11 @@ import { ClientError, kindOfCode } from './errors.ts';
 import { incoming } from './incoming.ts';
 
 /** Replies may be as large as containerd lets its operator configure. */
-const CHANNEL_OPTIONS = { 'grpc.max_receive_message_length': -1, 'grpc.max_send_message_length': -1 };
+const CHANNEL_OPTIONS = {
+  'grpc.max_receive_message_length': -1,
+  'grpc.max_send_message_length': -1,
+  'grpc.enable_channelz': 0,
+};
 
 export interface Transport {
   unary(method: MethodShape, request: object, options: CallOptions): Promise<object>;

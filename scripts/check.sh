@@ -25,7 +25,7 @@ types() { "$bin/tsc" -p . --noEmit; }
 lint() { "$bin/oxlint" --type-aware --deny-warnings .; }
 format() { "$bin/prettier" --log-level warn --check '**/*.{ts,mjs}'; }
 arrows() { node scripts/arrows.mjs; }
-generated() { node scripts/gen.mjs --check; }
+generated() { node scripts/gen.mjs --check && { [ ! -d dist/cli ] || node scripts/cli-docs.mjs --check; }; }
 dead_code() { "$bin/knip" --no-progress; }
 
 wire() {

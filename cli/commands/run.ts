@@ -1,9 +1,9 @@
-import { constants } from 'node:os';
 import type { Client } from '../../client/connect.ts';
 import { isNotFound } from '../../client/errors.ts';
 import { flag } from '../args/flags.ts';
 import { MissingArgument, define, required } from '../command.ts';
 import { createContainer, type Created } from '../run/create.ts';
+import { endTask } from '../run/end.ts';
 import { containerFlags } from '../run/flags.ts';
 import { runTask, taskFlags } from '../run/task.ts';
 
@@ -48,21 +48,16 @@ container running.`,
         context.note(`\ndavit: left ${id} running; \`davit tasks attach ${id}\` returns to it\n`);
         return 0;
       }
-      if (outcome.kind === 'output gone' && flags.rm) await killTask(client, id);
+      // Nobody reads what it writes, and nobody would remove it later.
+      if (outcome.kind === 'output gone' && flags.rm) await endTask(client, id);
       else gone = outcome.kind === 'output gone';
       return outcome.status;
     } finally {
+      await created.released;
       if (flags.rm && !gone) await removeContainer(client, created);
     }
   },
 });
-
-/** Nobody reads what the container writes, and nobody will remove it later: it ends here. */
-async function killTask(client: Client, id: string): Promise<void> {
-  await client.tasks.Kill({ container_id: id, signal: constants.signals.SIGKILL, all: true });
-  await client.tasks.Wait({ container_id: id });
-  await client.tasks.Delete({ container_id: id });
-}
 
 async function removeContainer(client: Client, created: Created): Promise<void> {
   const { id, snapshot } = created;

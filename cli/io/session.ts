@@ -2,6 +2,7 @@
 import type { Client } from '../../client/connect.ts';
 import { isNotFound, isUnavailable } from '../../client/errors.ts';
 import type { StdioPaths } from './fifos.ts';
+import { stdout, whenOutputGone } from './output.ts';
 import { onSignals } from './signals.ts';
 import { copyInput, copyOutput, type Input, type Output } from './streams.ts';
 import { detachKeys, onResize, rawTerminal, terminalSize, type Size } from './terminal.ts';
@@ -47,12 +48,9 @@ export function openSession(client: Client, options: SessionOptions): Session {
   const interrupted = new Promise<Outcome>((resolve) => (settle = resolve));
   let exit: Promise<number> | undefined;
 
-  if (paths.stdout !== '') outputs.push(copyOutput(paths.stdout, process.stdout));
-  if (paths.stderr !== '') outputs.push(copyOutput(paths.stderr, process.stderr));
-  const ignoreGone = replaceListeners(process.stdout, 'error', () =>
-    settle({ kind: 'output gone', status: EXIT_BROKEN_PIPE }),
-  );
-  cleanups.push(ignoreGone);
+  if (paths.stdout !== '') outputs.push(copyOutput(paths.stdout, stdout));
+  if (paths.stderr !== '') outputs.push(copyOutput(paths.stderr, () => process.stderr));
+  cleanups.push(whenOutputGone(() => settle({ kind: 'output gone', status: EXIT_BROKEN_PIPE })));
 
   const resize = ({ width, height }: Size): void => {
     client.tasks.ResizePty({ ...target, width, height }).catch(() => undefined);
@@ -128,19 +126,4 @@ async function drained(output: Output): Promise<void> {
     if (state === 'open' && Math.min(output.idle(), performance.now() - started) < QUIET_MS) await look();
   };
   await look();
-}
-
-/** Puts `listener` in the place of an event's listeners; the function returned puts them back. */
-function replaceListeners(
-  emitter: NodeJS.WriteStream,
-  event: string,
-  listener: (...args: unknown[]) => void,
-): () => void {
-  const before = emitter.rawListeners(event) as ((...args: unknown[]) => void)[];
-  emitter.removeAllListeners(event);
-  emitter.on(event, listener);
-  return () => {
-    emitter.off(event, listener);
-    for (const each of before) emitter.on(event, each);
-  };
 }

@@ -6,7 +6,7 @@ import { constants, openSync } from 'node:fs';
 import { Socket } from 'node:net';
 import { performance } from 'node:perf_hooks';
 
-/** A process's output on its way to `sink`. */
+/** A process's output on its way to where it is read. */
 export interface Output {
   /** Resolves at the end of the output, after the sink has taken it. */
   readonly ended: Promise<void>;
@@ -22,7 +22,7 @@ export interface Input {
 }
 
 /** Before the process exists: opening for reading alone, a pipe that nobody has written to yet is not at its end. */
-export function copyOutput(fifo: string, sink: NodeJS.WritableStream): Output {
+export function copyOutput(fifo: string, openSink: () => NodeJS.WritableStream): Output {
   const socket = new Socket({
     fd: openSync(fifo, constants.O_RDONLY | constants.O_NONBLOCK),
     readable: true,
@@ -31,6 +31,7 @@ export function copyOutput(fifo: string, sink: NodeJS.WritableStream): Output {
   let last = performance.now();
   socket.on('data', (chunk) => {
     last = performance.now();
+    const sink = openSink();
     if (sink.write(chunk)) return;
     socket.pause();
     sink.once('drain', () => socket.resume());

@@ -8,7 +8,7 @@ import { isNotFound } from '../../client/errors.ts';
 import { hostPlatform, parsePlatform } from '../../client/images/platform.ts';
 import { chainIds, imageTarget, readImage, type ImageDocument } from '../../client/images/resolve.ts';
 import type { Manifest } from '../../client/images/types.ts';
-import { withLease } from '../../client/lease.ts';
+import { createLease } from '../../client/lease.ts';
 import { jsonText } from '../../spec/json.ts';
 import type { UserFiles } from '../../spec/users.ts';
 import { directoryUserFiles, snapshotUserFiles } from '../rootfs/users.ts';
@@ -16,6 +16,7 @@ import { defaultSnapshotter } from '../snapshotter.ts';
 import { buildSpec, type ContainerValues } from './build.ts';
 import { labelArguments } from './labels.ts';
 
+const CLEANUP_MS = 10_000;
 const STOP_SIGNAL_LABEL = 'io.containerd.image.config.stop-signal';
 
 export interface CreateRequest {
@@ -32,14 +33,15 @@ export interface Created {
   readonly snapshot: { readonly snapshotter: string; readonly key: string } | undefined;
   /** What a task's rootfs is made of. */
   readonly mounts: readonly Mount[];
-  readonly runtime: string;
+  /** Resolves when nothing of the creation is under way any more. */
+  readonly released: Promise<void>;
 }
 
 /** Creates the container. When it fails nothing is left behind. */
 export async function createContainer(client: Client, request: CreateRequest): Promise<Created> {
   const { flags } = request;
   if (flags.rootfs || request.image === undefined) return await createFromDirectory(client, request);
-  return await withLease(client, (leased) => createFromImage(leased, request, request.image as string));
+  return await createFromImage(client, request, request.image);
 }
 
 async function createFromDirectory(client: Client, request: CreateRequest): Promise<Created> {
@@ -53,36 +55,45 @@ async function createFromDirectory(client: Client, request: CreateRequest): Prom
     key: '',
     labels: {},
   });
-  return { id: request.id, snapshot: undefined, mounts: [], runtime: request.flags.runtime };
+  return { id: request.id, snapshot: undefined, mounts: [], released: Promise.resolve() };
 }
 
-async function createFromImage(client: Client, request: CreateRequest, name: string): Promise<Created> {
+/** The lease is made while the image is looked up, and ended while the task is being created. */
+async function createFromImage(root: Client, request: CreateRequest, name: string): Promise<Created> {
   const { flags, id } = request;
   const platform = flags.platform === undefined ? hostPlatform() : parsePlatform(flags.platform);
-  const [target, snapshotter] = await Promise.all([
-    imageTarget(client, name),
-    defaultSnapshotter(client, flags.snapshotter),
-  ]);
-  const { manifest, config } = await readImage(client, target, platform);
-  const mounts = await prepare(client, { manifest, config, snapshotter, key: id, flags });
+  const leasing = createLease(root);
+  leasing.catch(() => undefined);
   try {
-    const imageConfig = (config.config ?? {}) as ImageConfig;
-    const labels = { ...inheritedLabels(imageConfig), [STOP_SIGNAL_LABEL]: imageConfig.StopSignal || 'SIGTERM' };
-    await record(client, request, {
-      image: imageConfig,
-      rootfs: undefined,
-      files: snapshotUserFiles(mounts),
-      snapshotter,
-      key: id,
-      labels,
-    });
+    const [target, snapshotter] = await Promise.all([
+      imageTarget(root, name),
+      defaultSnapshotter(root, flags.snapshotter),
+    ]);
+    const { manifest, config } = await readImage(root, target, platform);
+    const client = root.with({ lease: (await leasing).id });
+    const mounts = await prepare(client, { manifest, config, snapshotter, key: id, flags });
+    try {
+      const image = (config.config ?? {}) as ImageConfig;
+      const labels = { ...inheritedLabels(image), [STOP_SIGNAL_LABEL]: image.StopSignal || 'SIGTERM' };
+      await record(client, request, {
+        image,
+        rootfs: undefined,
+        files: snapshotUserFiles(mounts),
+        snapshotter,
+        key: id,
+        labels,
+      });
+    } catch (error) {
+      await root.snapshots
+        .Remove({ snapshotter, key: id }, { signal: undefined, timeout: CLEANUP_MS })
+        .catch(() => undefined);
+      throw error;
+    }
+    return { id, snapshot: { snapshotter, key: id }, mounts, released: leasing.then((lease) => lease.release()) };
   } catch (error) {
-    await client.snapshots
-      .Remove({ snapshotter, key: id }, { signal: undefined, timeout: 10_000 })
-      .catch(() => undefined);
+    await leasing.then((lease) => lease.release()).catch(() => undefined);
     throw error;
   }
-  return { id, snapshot: { snapshotter, key: id }, mounts, runtime: flags.runtime };
 }
 
 interface SnapshotRequest {

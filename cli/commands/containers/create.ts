@@ -18,6 +18,7 @@ export const command = define({
     if (!configured) required(image, flags.rootfs ? 'rootfs directory' : 'image ref');
     const id = required(name, 'container id');
     const client = await context.client();
-    await createContainer(client, { id, image, args: args.slice(configured ? 1 : 2), flags });
+    const { released } = await createContainer(client, { id, image, args: args.slice(configured ? 1 : 2), flags });
+    await released;
   },
 });

@@ -1,6 +1,6 @@
 import { readBlob } from '../../../client/images/content.ts';
 import { define, required } from '../../command.ts';
-import { writeAll } from '../../io/output.ts';
+import { stdout, writeAll } from '../../io/output.ts';
 
 export const command = define({
   usage: '<digest>',
@@ -9,6 +9,6 @@ export const command = define({
   examples: ['davit content get sha256:… | jq .'],
   async run(context, _flags, [digest]) {
     const client = await context.client();
-    await writeAll(process.stdout, readBlob(client, required(digest, 'digest')));
+    await writeAll(stdout(), readBlob(client, required(digest, 'digest')));
   },
 });

@@ -3,6 +3,7 @@ import { finished } from 'node:stream/promises';
 import { exportImages } from '../../../client/images/export.ts';
 import { hostPlatform, parsePlatform } from '../../../client/images/platform.ts';
 import { flag } from '../../args/flags.ts';
+import { stdout } from '../../io/output.ts';
 import { define, required } from '../../command.ts';
 
 export const command = define({
@@ -21,19 +22,19 @@ export const command = define({
     required(images[0], 'image');
     const platform = flags.platform === undefined ? hostPlatform() : parsePlatform(flags.platform);
     const client = await context.client();
-    const output = target === '-' ? process.stdout : createWriteStream(target);
+    const output = target === '-' ? stdout() : createWriteStream(target);
     try {
       await exportImages(client, images, output, {
         platform: flags['all-platforms'] ? undefined : platform,
         skipDockerManifest: flags['skip-manifest-json'],
         skipNonDistributable: flags['skip-non-distributable'],
       });
-      if (output !== process.stdout) {
+      if (target !== '-') {
         output.end();
         await finished(output);
       }
     } catch (error) {
-      if (output !== process.stdout) {
+      if (target !== '-') {
         output.destroy();
         rmSync(target, { force: true });
       }

@@ -5,7 +5,7 @@ import { readBlob } from '../../../client/images/content.ts';
 import { withLease } from '../../../client/lease.ts';
 import { flag } from '../../args/flags.ts';
 import { define, required } from '../../command.ts';
-import { writeAll } from '../../io/output.ts';
+import { stdout, writeAll } from '../../io/output.ts';
 import { labelArguments } from '../../run/labels.ts';
 import { defaultSnapshotter } from '../../snapshotter.ts';
 import { nounFlags } from './flags.ts';
@@ -39,7 +39,7 @@ export const command = define({
       try {
         const { diff } = await client.diff.Diff({ ...request, labels, left: left.mounts, right: right.mounts });
         if (diff === null) return;
-        await writeAll(process.stdout, readBlob(client, diff.digest));
+        await writeAll(stdout(), readBlob(client, diff.digest));
         if (flags.keep) context.note(`${diff.digest}\n`);
       } finally {
         await left.release();
