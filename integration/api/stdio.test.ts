@@ -123,6 +123,8 @@ describe('stdio', () => {
       await createTask(t.client, id, { stdout: `file://${file}`, stderr: `file://${file}` });
       await t.client.tasks.Start({ container_id: id });
       await t.client.tasks.Wait({ container_id: id });
+      // containerd 1.6 may lose the last lines of a log when the task is deleted at once.
+      if (t.target === 'containerd') await sleep(300);
       await removeContainer(t.client, id);
     }
     await eventually('all is written', () => existsSync(file) && readFileSync(file, 'utf8').split('\n').length === 5);
@@ -160,8 +162,9 @@ describe('stdio', () => {
     await t.client.tasks.Start({ container_id: id });
     input.write('echo sum-$((40 + 2))\n');
     await output.waitFor(/sum-42/);
-    input.write('sleep 100\n');
-    await sleep(200);
+    // The key must meet the job, not the shell that is about to start it.
+    input.write('sh -c "echo job-\\$((1)); exec sleep 100"\n');
+    await output.waitFor(/job-1/);
     input.write('\u0003');
     input.write('echo after-$((1 + 1))\n');
     await output.waitFor(/after-2/);

@@ -1,6 +1,16 @@
 // A daemon under test in a folder of its own: davitd as it was built, or Debian's containerd.
 import { spawn, type ChildProcess } from 'node:child_process';
-import { closeSync, existsSync, mkdirSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  closeSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { createConnection } from 'node:net';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -76,6 +86,8 @@ export function createDaemon(options: DaemonOptions = {}): Daemon {
   const logFile = path.join(directory, 'daemon.log');
   const configFile = path.join(directory, 'config.toml');
   const extra = (options.config ?? '') + shimConfig(target);
+  // Containers in a user namespace are to reach their root file system below.
+  chmodSync(directory, 0o711);
   mkdirSync(root);
   mkdirSync(state);
   writeFileSync(

@@ -9,7 +9,7 @@ matches 'run -t sets TERM' 'TERM=xterm' run_tty env
 shell() { on_terminal 'wait:[#$] ' 'send:echo sum-$((6 * 7))' 'wait:sum-42' 'send:exit 3' -- run --rm -t "$BUSYBOX" "shell-$RANDOM" sh; }
 status 'run -t works like a shell, exit code included' 3 shell
 interrupted() {
-  on_terminal 'wait:[#$] ' 'send:echo go-$((1)); sleep 100' 'wait:go-1' key:c 'wait:[#$] ' 'send:echo after-$((1 + 1))' 'wait:after-2' 'send:exit 0' \
+  on_terminal 'wait:[#$] ' 'send:sh -c "echo go-\$((1)); exec sleep 100"' 'wait:go-1' key:c 'wait:[#$] ' 'send:echo after-$((1 + 1))' 'wait:after-2' 'send:exit 0' \
     -- run --rm -t "$BUSYBOX" "shell-$RANDOM" sh
 }
 ok 'the interrupt key ends the foreground job only' interrupted
