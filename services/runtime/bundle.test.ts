@@ -72,6 +72,9 @@ describe('bundles', () => {
     assert.deepEqual(loadEndpoint(bundle), { version: 3, address: 'unix:///s', protocol: 'ttrpc' });
     writeFileSync(path.join(bundle.path, 'bootstrap.json'), '{"versi');
     assert.equal(loadEndpoint(bundle), undefined);
+    rmSync(path.join(bundle.path, 'bootstrap.json'));
+    writeFileSync(path.join(bundle.path, 'address'), 'unix:///own');
+    assert.deepEqual(loadEndpoint(bundle), { version: 2, address: 'unix:///own', protocol: 'ttrpc' });
   });
 
   const onDisk = (): string[] => readdirSync(path.join(folder, 'tasks', 'ns'));

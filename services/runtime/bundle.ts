@@ -3,8 +3,9 @@
 //   <state>/tasks/<namespace>/<id>/
 //     config.json         the OCI spec, as the client gave it
 //     rootfs/             where the shim mounts the container's root
-//     shim-binary-path    the shim's program; written before it is started
-//     bootstrap.json      where the shim listens; written when it answered
+//     shim                link to the shim's program; made before it is started
+//     address             where our shim listens; written by itself
+//     bootstrap.json      where another shim listens; written when it answered
 //     log                 the FIFO that shims write their log to (shim-log.ts)
 //
 // A folder whose name begins with a dot is a bundle that is being removed. Files are written without
@@ -17,9 +18,11 @@ import {
   mkdirSync,
   readFileSync,
   readdirSync,
+  readlinkSync,
   renameSync,
   rmSync,
   statSync,
+  symlinkSync,
   writeFileSync,
 } from 'node:fs';
 import { readdir, rm, rmdir, unlink } from 'node:fs/promises';
@@ -200,7 +203,7 @@ function folders(parent: string): string[] {
 }
 
 export function saveBinary(bundle: Bundle, binary: string): void {
-  writeFileSync(path.join(bundle.path, 'shim-binary-path'), binary, { mode: 0o600 });
+  symlinkSync(binary, path.join(bundle.path, 'shim'));
 }
 
 export function saveEndpoint(bundle: Bundle, endpoint: Endpoint): void {
@@ -209,12 +212,18 @@ export function saveEndpoint(bundle: Bundle, endpoint: Endpoint): void {
 
 /** Undefined when the bundle was left before the shim was chosen. */
 export function loadBinary(bundle: Bundle): string | undefined {
-  return readText(bundle, 'shim-binary-path');
+  try {
+    return readlinkSync(path.join(bundle.path, 'shim'));
+  } catch (error) {
+    if (errnoCode(error) === 'ENOENT') return undefined;
+    throw error;
+  }
 }
 
 /** Undefined when the shim never answered. */
 export function loadEndpoint(bundle: Bundle): Endpoint | undefined {
-  const text = readText(bundle, 'bootstrap.json');
+  // Our shim, as many others, writes the address itself.
+  const text = readText(bundle, 'bootstrap.json') ?? readText(bundle, 'address');
   if (text === undefined) return undefined;
   try {
     return fromText(text);

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, it } from 'mocha';
@@ -309,7 +309,7 @@ describe('the runtime', () => {
       });
       bundles.create('ns', 'unstarted', undefined);
       const half = bundles.create('ns', 'half', undefined);
-      writeFileSync(path.join(half.path, 'shim-binary-path'), path.join(folder, 'containerd-shim-davit-v1'));
+      symlinkSync(path.join(folder, 'containerd-shim-davit-v1'), path.join(half.path, 'shim'));
       const { runtime, actions } = fake();
       await runtime.recover();
       assert.deepEqual([bundlesLeft(), actions.deletes, published], [[], ['half'], []]);

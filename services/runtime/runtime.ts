@@ -87,7 +87,7 @@ export function createRuntime(deps: RuntimeDeps): RuntimeLifecycle {
       deps.shimLog.link(bundle);
       saveBinary(bundle, shim.path);
       const endpoint = await actions.start(shim, bundle, request.options);
-      saveEndpoint(bundle, endpoint);
+      if (!shim.own) saveEndpoint(bundle, endpoint);
       signal.throwIfAborted();
       return await connect(bundle, shim, endpoint, CONNECT_TIMEOUT);
     } catch (error) {

@@ -1,6 +1,7 @@
 // A shim in this process, for what no real shim does on purpose: staying silent, dying half-way,
 // answering in an old way. What real shims do is tested with real ones, in integration/.
 import { randomUUID } from 'node:crypto';
+import { writeFileSync } from 'node:fs';
 import type { Server } from 'node:net';
 import path from 'node:path';
 import { codec } from '../../../proto/messages.ts';
@@ -77,8 +78,9 @@ export function fakeActions(start: () => Promise<FakeShim>, answers = 2): Action
   const deletes: string[] = [];
   return {
     deletes,
-    async start() {
+    async start(_shim, bundle) {
       const { address } = await start();
+      writeFileSync(path.join(bundle.path, 'address'), `unix://${address}`);
       return { version: answers, address: `unix://${address}`, protocol: 'ttrpc' };
     },
     async delete(_shim, bundle) {
