@@ -44,12 +44,14 @@ void write_file(const std::string& path, const std::string& text) {
   std::ofstream(path) << text;
 }
 
-// Runs the shim's program in `bundle`; its standard output.
-std::string run_shim(const std::string& bundle, const std::string& id, const char* action) {
-  const std::string command = "cd " + bundle + " && DAVIT_SOCKET_DIR=" + root +
-                              "/s TTRPC_ADDRESS=" + root + "/events " + shim_program +
-                              " -namespace ns -id " + id + " -address " + root +
-                              "/daemon -bundle " + bundle + " " + action + " </dev/null";
+// Runs the shim's program in `bundle`; its standard output. `environment` is one or more A=B.
+std::string run_shim(const std::string& bundle, const std::string& id, const char* action,
+                     const std::string& input = "", const std::string& environment = "") {
+  write_file(root + "/stdin", input);
+  const std::string command = "cd " + bundle + " && TTRPC_ADDRESS=" + root + "/events " +
+                              "DAVIT_SOCKET_DIR=" + root + "/s " + environment + " " +
+                              shim_program + " -namespace ns -id " + id + " -address " + root +
+                              "/daemon -bundle " + bundle + " " + action + " <" + root + "/stdin";
   FILE* pipe = popen(command.c_str(), "r");
   std::string out;
   char buffer[4096];
@@ -316,6 +318,56 @@ void test_killed_shim() {
   CHECK(run_shim(box.bundle, box.id, "delete").size() >= 3);  // again
 }
 
+// What each kind of daemon writes, and the answer it understands.
+void test_start_answers() {
+  const std::string bundle = root + "/answers";
+  mkdir(bundle.c_str(), 0700);
+  const auto end = [&bundle](const char* id) { CHECK(!run_shim(bundle, id, "delete").empty()); };
+
+  const std::string bare = run_shim(bundle, "old", "start");
+  CHECK(bare.starts_with("unix://") && bare == read_file(bundle + "/address"));
+  CHECK(run_shim(bundle, "old", "start") == bare);  // it lives: the same one
+  end("old");
+  CHECK(run_shim(bundle, "two", "start", "", "MAX_SHIM_VERSION=2").starts_with("unix://"));
+  end("two");
+  const std::string json = run_shim(bundle, "json", "start", "", "MAX_SHIM_VERSION=3");
+  CHECK(json.starts_with(R"({"version":3,"address":"unix://)"));
+  CHECK(json.ends_with(R"(","protocol":"ttrpc"})"));
+  end("json");
+
+  pb::Writer params;
+  params.text(1, "boot");
+  params.text(2, "ns");
+  params.text(9, root + "/t");
+  const std::string answer = run_shim(bundle, "boot", "start", params.data(), "DAVIT_SOCKET_DIR=");
+  pb::Reader r(answer);
+  CHECK(r.next() && r.field() == 1 && r.u32() == 3);
+  CHECK(r.next() && r.field() == 2 && r.string() == read_file(bundle + "/address"));
+  CHECK(read_file(bundle + "/address").starts_with("unix://" + root + "/t/"));
+  CHECK(r.next() && r.field() == 3 && r.string() == "ttrpc");
+  end("boot");
+}
+
+void test_shim_cgroup() {
+  const std::string bundle = root + "/grouped";
+  mkdir(bundle.c_str(), 0700);
+  const bool unified = access("/sys/fs/cgroup/cgroup.controllers", F_OK) == 0;
+  const std::string cgroup =
+      std::string("/sys/fs/cgroup/") + (unified ? "" : "pids/") + "shim-test";
+  mkdir(cgroup.c_str(), 0755);
+  pb::Writer options;
+  options.text(3, "/shim-test");
+  const std::string input = wire::encode(wire::Any{"containerd.runc.v1.Options", options.take()});
+  CHECK(run_shim(bundle, "grouped", "start", input).starts_with("unix://"));
+  const std::string pid = read_file(bundle + "/shim.pid");
+  for (int i = 0; i < 100 && read_file("/proc/" + pid + "/comm") != "containerd-shim\n"; i++) {
+    usleep(10'000);
+  }
+  CHECK(read_file("/proc/" + pid + "/cgroup").find("/shim-test\n") != std::string::npos);
+  CHECK(read_file("/proc/" + pid + "/oom_score_adj") != read_file("/proc/self/oom_score_adj"));
+  CHECK(!run_shim(bundle, "grouped", "delete").empty());
+}
+
 void test_shutdown_now() {
   Box box({"sleep", "1000"}, {.mount_rootfs = true});
   CHECK(box.create().code == Code::kOk);
@@ -329,11 +381,7 @@ void test_shutdown_now() {
   CHECK(read_file("/proc/self/mountinfo").find(box.bundle) == std::string::npos);
 }
 
-void test_memory() {
-  Box box({"sleep", "1000"});
-  CHECK(box.create().code == Code::kOk);
-  CHECK(box.call("Start", box.about()).code == Code::kOk);
-  (void)box.events();
+void check_memory(const Box& box, const char* when) {
   std::istringstream lines(read_file("/proc/" + std::to_string(box.shim_pid()) + "/smaps_rollup"));
   long resident = -1;
   long anonymous = -1;
@@ -341,8 +389,26 @@ void test_memory() {
     if (line.starts_with("Rss:")) resident = std::atol(line.c_str() + 4);
     if (line.starts_with("Anonymous:")) anonymous = std::atol(line.c_str() + 10);
   }
-  std::printf("idle shim: %ld kB resident, %ld kB anonymous\n", resident, anonymous);
+  std::printf("%s: %ld kB resident, %ld kB anonymous\n", when, resident, anonymous);
   CHECK(resident > 0 && resident <= 2048);
+}
+
+void test_memory() {
+  Box box({"sleep", "1000"});
+  CHECK(box.create().code == Code::kOk);
+  CHECK(box.call("Start", box.about()).code == Code::kOk);
+  (void)box.events();
+  check_memory(box, "idle shim");
+  for (int i = 0; i < 100; i++) {
+    const std::string exec_id = "e" + std::to_string(i);
+    CHECK(box.exec(exec_id, {"true"}).code == Code::kOk);
+    CHECK(box.call("Start", box.about(exec_id)).code == Code::kOk);
+    CHECK(box.wait(exec_id) == 0);
+    CHECK(box.call("Delete", box.about(exec_id)).code == Code::kOk);
+    if (i % 10 == 0) (void)box.events(20);
+  }
+  (void)box.events();
+  check_memory(box, "after 100 execs");
 }
 
 void test_out_of_memory() {
@@ -382,6 +448,8 @@ int main(int argc, char** argv) {
   test_create_failures();
   test_delete_created();
   test_killed_shim();
+  test_start_answers();
+  test_shim_cgroup();
   test_shutdown_now();
   test_memory();
   test_out_of_memory();

@@ -137,8 +137,10 @@ oci::Stdio ProcessIo::ends() const {
 
 Result<> ProcessIo::launched(Fd console) {
   in_container_.reset();
-  out_.container.reset();
-  err_.container.reset();
+  if (!logger_) {
+    out_.container.reset();
+    err_.container.reset();
+  }
   console_ = std::move(console);
   if (terminal_ && console_) {
     DAVIT_TRY(make_nonblocking(console_));
@@ -168,7 +170,7 @@ void ProcessIo::output_ended(Output& output) {
   output.reader.reset();
   if (output.is_fifo) {
     fifo::finish_output(output.sink);
-  } else {
+  } else if (!logger_) {
     output.sink.reset();
   }
   if (done_ && !out_.pump.running() && !err_.pump.running()) drained();
@@ -227,8 +229,10 @@ void ProcessIo::drain(std::function<void()> done) {
 void ProcessIo::drained() {
   if (timer_ != 0) loop_.cancel(std::exchange(timer_, 0));
   auto done = std::exchange(done_, nullptr);
-  out_.sink.reset();
-  err_.sink.reset();
+  for (Output* output : {&out_, &err_}) {
+    output->sink.reset();
+    output->container.reset();
+  }
   if (!logger_) return done();
   logger_->finish(std::move(done));
 }

@@ -4,7 +4,8 @@
 //   open -> ready -> (ends() to the executor) -> launched -> exited -> drain -> destroyed
 //
 // A FIFO's stream goes through a pipe that the shim pumps; a file and a logger are given to the
-// process itself. With a terminal, its master is pumped.
+// process itself. With a terminal, its master is pumped. A logger runs until drain: the shim keeps
+// the writing ends of its pipes.
 #pragma once
 
 #include <sys/types.h>

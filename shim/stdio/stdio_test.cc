@@ -267,6 +267,8 @@ void test_logger() {
   CHECK(io->launched({}).has_value());
   CHECK(write(process.get(), "hello\n", 6) == 6);
   const_cast<Fd&>(process).reset();
+  run(100);
+  CHECK(kill(io->logger_pid(), 0) == 0 && waitpid(io->logger_pid(), nullptr, WNOHANG) == 0);
   bool drained = false;
   io->drain([&] { drained = true; });
   reap_into(*io, &drained);
@@ -296,7 +298,7 @@ void test_logger_that_dies() {
 void test_logger_failures() {
   std::string error;
   (void)open_io({"", "binary:///no/such/logger", "", false}, &error);
-  CHECK(error == "start logger \"/no/such/logger\": No such file or directory");
+  CHECK(error == "start logger \"/no/such/logger\": no such file or directory");
   error.clear();
   const std::string quiet = write_script("quiet", "#!/bin/sh\nexit 1\n");
   auto io = open_io({"", "binary-v2://" + quiet, "", false}, &error);
