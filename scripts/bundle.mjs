@@ -11,7 +11,7 @@ import { bundleCli } from './bundle-cli.mjs';
 const PROGRAMS = {
   davitd: {
     entry: 'services/daemon/main.ts',
-    node: ['--max-semi-space-size=2', '--disable-warning=ExperimentalWarning'],
+    node: ['--max-semi-space-size=2', '--optimize-for-size', '--disable-warning=ExperimentalWarning'],
   },
   davit: { entry: 'cli/main.ts' },
 };

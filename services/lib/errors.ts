@@ -65,11 +65,6 @@ export function unavailable(what: string, options?: ErrorOptions): Failure {
   return new Failure('unavailable', `${what}: unavailable`, options);
 }
 
-/** `what: out of range`. */
-export function outOfRange(what: string, options?: ErrorOptions): Failure {
-  return new Failure('out of range', `${what}: out of range`, options);
-}
-
 /** `what: not implemented`. */
 export function notImplemented(what: string, options?: ErrorOptions): Failure {
   return new Failure('not implemented', `${what}: not implemented`, options);
