@@ -1,0 +1,390 @@
+#include "native/layer/dir_tree.h"
+
+#include <fcntl.h>
+#include <sys/sysmacros.h>
+#include <sys/xattr.h>
+
+#include <climits>
+
+#include "native/layer/remove.h"
+
+namespace davit::layer {
+
+struct DirTree::Dir {
+  Dir* parent = nullptr;
+  std::string name;
+  size_t depth = 0;
+  size_t hash = 0;
+  Fd upper;                // in the written tree; empty while only lowers have it
+  std::vector<Fd> lowers;  // the lower directories merged into it, from the topmost down
+  std::unordered_map<std::string, std::unique_ptr<Dir>> children;
+  std::list<Dir*>::iterator recent;
+  size_t pins = 0;
+
+  size_t descriptors() const { return (upper ? 1 : 0) + lowers.size(); }
+};
+
+void DirTree::Unpin::operator()(Dir* dir) const {
+  dir->pins--;
+}
+
+namespace {
+
+Fd open_directory(int parent, const char* name) {
+  return Fd(openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+}
+
+std::vector<std::string> split(std::string_view path) {
+  std::vector<std::string> parts;
+  for (size_t from = 0; from < path.size();) {
+    size_t to = std::min(path.find('/', from), path.size());
+    if (to > from && path.substr(from, to - from) != ".") {
+      parts.emplace_back(path.substr(from, to - from));
+    }
+    from = to + 1;
+  }
+  return parts;
+}
+
+DirTree::Pin pin(DirTree::Dir* dir) {
+  dir->pins++;
+  return DirTree::Pin(dir);
+}
+
+}  // namespace
+
+Result<std::unique_ptr<DirTree>> DirTree::open(Fd upper, std::vector<Fd> lowers, bool overlay,
+                                               OverlayMarks marks, const Cancel& cancel) {
+  std::unique_ptr<DirTree> tree(new DirTree(overlay, marks, cancel));
+  tree->lowers_known_ = !lowers.empty();
+  tree->add(nullptr, "", std::move(upper), std::move(lowers));
+  return tree;
+}
+
+DirTree::DirTree(bool overlay, OverlayMarks marks, const Cancel& cancel)
+    : overlay_(overlay), marks_(marks), cancel_(cancel) {}
+
+DirTree::~DirTree() = default;
+
+DirTree::Dir* DirTree::add(Dir* parent, std::string name, Fd upper, std::vector<Fd> lowers) {
+  auto owned = std::make_unique<Dir>();
+  Dir* dir = owned.get();
+  dir->parent = parent;
+  dir->name = name;
+  dir->upper = std::move(upper);
+  dir->lowers = std::move(lowers);
+  if (parent != nullptr) {
+    dir->depth = parent->depth + 1;
+    dir->hash = hash_of(*parent, name);
+    parent->children.insert_or_assign(std::move(name), std::move(owned));
+  } else {
+    root_ = std::move(owned);
+  }
+  descriptors_ += dir->descriptors();
+  auto behind_parent = parent == nullptr ? recent_.begin() : std::next(parent->recent);
+  dir->recent = recent_.insert(behind_parent, dir);
+  return dir;
+}
+
+size_t DirTree::hash_of(const Dir& dir, std::string_view name) {
+  constexpr size_t kMix = 0x9e3779b97f4a7c15;
+  return (dir.hash ^ std::hash<std::string_view>()(name)) * kMix + 1;
+}
+
+std::string DirTree::path_of(const Dir& dir, std::string_view name) const {
+  std::vector<std::string_view> names = {name};
+  for (const Dir* at = &dir; at->parent != nullptr; at = at->parent) names.push_back(at->name);
+  std::string path;
+  for (auto it = names.rbegin(); it != names.rend(); ++it) {
+    if (!path.empty() && !it->empty()) path += '/';
+    path += *it;
+  }
+  return path;
+}
+
+// The cache
+
+void DirTree::touch(Dir& dir) {
+  for (Dir* at = &dir; at != nullptr; at = at->parent) {
+    recent_.splice(recent_.begin(), recent_, at->recent);
+  }
+}
+
+// Closes the least recently used directories; never `dir` or its parents, and nothing pinned. As a
+// parent stands before its children, the last of the list has none.
+void DirTree::trim(Dir& dir) {
+  if (descriptors_ <= kCachedDescriptors) return;
+  touch(dir);
+  while (descriptors_ > kCachedDescriptors && recent_.size() > dir.depth + 1) {
+    Dir* last = recent_.back();
+    if (last->pins > 0) return;
+    drop(*last);
+    last->parent->children.erase(std::string(last->name));
+  }
+}
+
+void DirTree::drop(Dir& dir) {
+  for (auto& [name, child] : dir.children) drop(*child);
+  descriptors_ -= dir.descriptors();
+  recent_.erase(dir.recent);
+}
+
+// `name` in `dir` is about to become something else.
+void DirTree::forget(Dir& dir, const std::string& name) {
+  if (auto it = dir.children.find(name); it != dir.children.end()) {
+    drop(*it->second);
+    dir.children.erase(it);
+  }
+  if (times_.empty()) return;
+  std::string path = path_of(dir, name);
+  times_.erase(path);
+  std::string below = path + "/";
+  auto begin = times_.lower_bound(below);
+  auto end = begin;
+  while (end != times_.end() && end->first.starts_with(below)) ++end;
+  times_.erase(begin, end);
+}
+
+// Looking up
+
+// Opens what lower layers contribute to the directory `name` in `dir`. Returns what the topmost of
+// them that has something there has.
+Result<Presence> DirTree::open_lowers(const Dir& dir, const std::string& name,
+                                      std::vector<Fd>* opened) {
+  Presence found = Presence::kAbsent;
+  for (const Fd& lower : dir.lowers) {
+    Fd fd = open_directory(lower.get(), name.c_str());
+    if (!fd && errno == ENOENT) continue;
+    if (!fd && errno != ENOTDIR && errno != ELOOP) return fail_errno("open lower directory");
+    if (!fd) {  // not a directory: it hides what is further down
+      struct stat info;
+      if (fstatat(lower.get(), name.c_str(), &info, AT_SYMLINK_NOFOLLOW) < 0) {
+        return fail_errno("stat in lower directory");
+      }
+      if (found == Presence::kAbsent && !is_whiteout(info)) {
+        found = S_ISLNK(info.st_mode) ? Presence::kSymlink : Presence::kOther;
+      }
+      return found;
+    }
+    found = Presence::kDirectory;
+    bool opaque = is_opaque(fd.get(), marks_);
+    opened->push_back(std::move(fd));
+    if (opaque) break;
+  }
+  return found;
+}
+
+// The child `name`, or null and what is there instead of a directory.
+Result<DirTree::Dir*> DirTree::open_child(Dir& dir, const std::string& name, Presence* found) {
+  Fd upper;
+  if (dir.upper) {
+    upper = open_directory(dir.upper.get(), name.c_str());
+    if (!upper && errno != ENOENT) {
+      if (errno != ENOTDIR && errno != ELOOP) return fail_errno("open directory");
+      struct stat info;
+      if (fstatat(dir.upper.get(), name.c_str(), &info, AT_SYMLINK_NOFOLLOW) < 0) {
+        return fail_errno("stat");
+      }
+      *found = S_ISLNK(info.st_mode) ? Presence::kSymlink : Presence::kOther;
+      if (overlay_ && is_whiteout(info)) *found = Presence::kAbsent;
+      return nullptr;
+    }
+  }
+  std::vector<Fd> lowers;
+  *found = upper ? Presence::kDirectory : Presence::kAbsent;
+  if (!dir.lowers.empty() && !(upper && is_opaque(upper.get(), marks_))) {
+    DAVIT_ASSIGN(Presence below, open_lowers(dir, name, &lowers));
+    if (!upper) *found = below;
+  }
+  if (*found != Presence::kDirectory) return nullptr;
+  return add(&dir, name, std::move(upper), std::move(lowers));
+}
+
+Result<std::string> DirTree::read_link(const Dir& dir, const std::string& name) {
+  std::string target(PATH_MAX, '\0');
+  auto read = [&](const Fd& fd) {
+    return readlinkat(fd.get(), name.c_str(), target.data(), target.size());
+  };
+  ssize_t length = -1;
+  errno = ENOENT;
+  if (dir.upper) length = read(dir.upper);
+  for (auto it = dir.lowers.begin(); length < 0 && errno == ENOENT && it != dir.lowers.end();
+       ++it) {
+    length = read(*it);
+  }
+  if (length < 0) return fail_errno("read link");
+  target.resize(static_cast<size_t>(length));
+  return target;
+}
+
+Result<DirTree::Pin> DirTree::resolve(std::string_view path, bool create) {
+  std::vector<std::string> pending = split(path);
+  std::vector<std::string> todo(pending.rbegin(), pending.rend());  // the next name is the last
+  Dir* at = root_.get();
+  size_t links = 0;
+  for (size_t steps = 0; !todo.empty(); steps++) {
+    if (steps == kMaxSteps) return fail(ENAMETOOLONG, "path is too deep");
+    std::string name = std::move(todo.back());
+    todo.pop_back();
+    if (name == "..") {
+      if (at->parent != nullptr) at = at->parent;
+      continue;
+    }
+    if (auto it = at->children.find(name); it != at->children.end()) {
+      at = it->second.get();
+      continue;
+    }
+    Presence found;
+    DAVIT_ASSIGN(Dir * child, open_child(*at, name, &found));
+    if (child != nullptr) {
+      at = child;
+    } else if (found == Presence::kSymlink) {
+      if (++links > kMaxLinks) return fail(ELOOP, "too many symbolic links");
+      DAVIT_ASSIGN(std::string target, read_link(*at, name));
+      if (target.starts_with('/')) at = root_.get();
+      std::vector<std::string> parts = split(target);
+      todo.insert(todo.end(), parts.rbegin(), parts.rend());
+    } else if (found == Presence::kOther) {
+      return fail(ENOTDIR, "\"" + path_of(*at, name) + "\" is in the way");
+    } else if (create) {
+      DAVIT_ASSIGN(Pin made, make_directory(*at, name));
+      at = made.get();
+      if (fchmod(at->upper.get(), 0755) < 0) return fail_errno("set mode of implied directory");
+    } else {
+      return fail(ENOENT, "\"" + path_of(*at, name) + "\"");
+    }
+    trim(*at);
+  }
+  touch(*at);
+  return pin(at);
+}
+
+// Changing
+
+Result<int> DirTree::writable(Dir& dir) {
+  if (dir.upper) return dir.upper.get();
+  DAVIT_ASSIGN(int parent, writable(*dir.parent));
+  struct stat info;
+  if (fstat(dir.lowers.front().get(), &info) < 0) return fail_errno("stat lower directory");
+  if (mkdirat(parent, dir.name.c_str(), 0700) < 0) return fail_errno("create directory");
+  dir.upper = open_directory(parent, dir.name.c_str());
+  if (!dir.upper) return fail_errno("open created directory");
+  descriptors_++;
+  DAVIT_TRY(copy_ownership(dir.lowers.front().get(), info, dir.upper.get()));
+  remember_times(dir, {info.st_atim, info.st_mtim});
+  return dir.upper.get();
+}
+
+// Whether a lower directory would shine through a new, unmarked directory `name`.
+Result<bool> DirTree::hides_something(const Dir& dir, const std::string& name) {
+  if (!lowers_known_) return overlay_;
+  std::vector<Fd> opened;
+  DAVIT_TRY(open_lowers(dir, name, &opened));
+  return !opened.empty();
+}
+
+Result<DirTree::Pin> DirTree::make_directory(Dir& dir, const std::string& name) {
+  if (auto it = dir.children.find(name); it != dir.children.end()) {
+    DAVIT_TRY(writable(*it->second));
+    return pin(it->second.get());
+  }
+  DAVIT_ASSIGN(int parent, writable(dir));
+  bool replaced = false;
+  bool created = mkdirat(parent, name.c_str(), 0755) == 0;
+  if (!created) {
+    if (errno != EEXIST) return fail_errno("create directory");
+    struct stat info;
+    if (fstatat(parent, name.c_str(), &info, AT_SYMLINK_NOFOLLOW) < 0) return fail_errno("stat");
+    if (!S_ISDIR(info.st_mode)) {
+      DAVIT_TRY(clear(dir, name));
+      if (mkdirat(parent, name.c_str(), 0755) < 0) return fail_errno("create directory");
+      replaced = true;
+    }
+  }
+  Fd upper = open_directory(parent, name.c_str());
+  if (!upper) return fail_errno("open created directory");
+  std::vector<Fd> lowers;
+  if (replaced && overlay_) {
+    DAVIT_ASSIGN(bool hides, hides_something(dir, name));
+    if (hides && fsetxattr(upper.get(), marks_.opaque(), "y", 1, 0) < 0) {
+      return fail_errno("mark directory opaque");
+    }
+  } else if (!dir.lowers.empty() && !is_opaque(upper.get(), marks_)) {
+    DAVIT_TRY(open_lowers(dir, name, &lowers));
+    if (created && !lowers.empty()) DAVIT_TRY(copy_xattrs(lowers.front().get(), upper.get()));
+  }
+  return pin(add(&dir, name, std::move(upper), std::move(lowers)));
+}
+
+Result<> DirTree::clear(Dir& dir, const std::string& name) {
+  forget(dir, name);
+  if (!dir.upper) return {};
+  return remove_tree(dir.upper.get(), name, path_of(dir), cancel_);
+}
+
+Result<> DirTree::white_out(Dir& dir, const std::string& name, uint32_t uid, uint32_t gid) {
+  DAVIT_TRY(clear(dir, name));
+  if (!overlay_) return {};
+  if (lowers_known_) {
+    std::vector<Fd> opened;
+    DAVIT_ASSIGN(Presence below, open_lowers(dir, name, &opened));
+    if (below == Presence::kAbsent) return {};
+  }
+  DAVIT_ASSIGN(int parent, writable(dir));
+  if (mknodat(parent, name.c_str(), S_IFCHR, 0) < 0) return fail_errno("create whiteout");
+  if (fchownat(parent, name.c_str(), uid, gid, AT_SYMLINK_NOFOLLOW) < 0) {
+    return fail_errno("set owner of whiteout");
+  }
+  return {};
+}
+
+Result<> DirTree::make_opaque(Dir& dir) {
+  DAVIT_ASSIGN(int fd, writable(dir));
+  if (fsetxattr(fd, marks_.opaque(), "y", 1, 0) < 0) return fail_errno("mark directory opaque");
+  descriptors_ -= dir.lowers.size();
+  dir.lowers.clear();
+  for (auto& [name, child] : dir.children) drop(*child);
+  dir.children.clear();
+  return {};
+}
+
+Result<> DirTree::copy_up(Dir& dir, const std::string& name) {
+  struct stat info;
+  if (dir.upper) {
+    if (fstatat(dir.upper.get(), name.c_str(), &info, AT_SYMLINK_NOFOLLOW) == 0) {
+      if (overlay_ && is_whiteout(info)) return fail(ENOENT, "whited out");
+      return {};
+    }
+    if (errno != ENOENT) return fail_errno("stat");
+  }
+  for (const Fd& lower : dir.lowers) {
+    if (fstatat(lower.get(), name.c_str(), &info, AT_SYMLINK_NOFOLLOW) < 0) {
+      if (errno == ENOENT) continue;
+      return fail_errno("stat in lower directory");
+    }
+    if (is_whiteout(info)) break;
+    if (S_ISDIR(info.st_mode)) return fail(EPERM, "is a directory");
+    DAVIT_ASSIGN(int parent, writable(dir));
+    return copy_file(lower.get(), parent, name);
+  }
+  return fail(ENOENT, "no such file");
+}
+
+void DirTree::remember_times(const Dir& dir, const timespec (&times)[2]) {
+  times_.insert_or_assign(path_of(dir), Times{{times[0], times[1]}});
+}
+
+Result<> DirTree::restore_times() {
+  for (const auto& [path, wanted] : times_) {
+    DAVIT_TRY(cancel_.check());
+    Result<Pin> dir = resolve(path, false);
+    if (!dir || !(*dir)->upper) continue;  // gone again
+    if (futimens((*dir)->upper.get(), wanted.times) < 0) {
+      return fail_errno("set times of \"" + path + "\"");
+    }
+  }
+  times_.clear();
+  return {};
+}
+
+}  // namespace davit::layer
