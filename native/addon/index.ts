@@ -1,14 +1,40 @@
 // The addon's typed face: the only way to davit.node. Loaded at the first use, not at import.
+//
+// Every function runs on a thread of its own and holds neither the event loop nor libuv's pool. What
+// fails is a NativeError: `code` is the errno's name as for Node's own errors, or null.
 import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
-import type { Native, NativeOutcome } from './native.d.ts';
+import type {
+  AppliedLayer,
+  ApplyLayerOptions,
+  CancelHandle,
+  MountEntry,
+  Native,
+  NativeMount,
+  NativeOutcome,
+  OverlaySupport,
+  TreeUsage,
+} from './native.d.ts';
+
+export type {
+  AppliedLayer,
+  ApplyLayerOptions,
+  MountEntry,
+  NativeError,
+  NativeMount,
+  NativeOutcome,
+  OverlaySupport,
+  TreeUsage,
+} from './native.d.ts';
 
 let loaded: Native | undefined;
 
-/** Beside the bundled program; from the sources or from dist/, in the checkout's bin/. */
+/** $DAVIT_ADDON; else beside the bundled program; from the sources or from dist/, in the checkout's bin/. */
 function find(): string | undefined {
+  const given = process.env['DAVIT_ADDON'];
+  if (given !== undefined && given !== '') return given;
   const here = path.dirname(fileURLToPath(import.meta.url));
   const candidates = ['davit.node', '../../bin/davit.node', '../../../bin/davit.node'];
   return candidates.map((candidate) => path.join(here, candidate)).find((file) => existsSync(file));
@@ -20,6 +46,93 @@ function native(): Native {
   if (file === undefined) throw new Error('davit.node is not built: run `make native`');
   loaded = createRequire(import.meta.url)(file) as Native;
   return loaded;
+}
+
+/** Runs `work` so that `signal` stops it; a stopped one rejects with the signal's reason. */
+async function cancellable<T>(
+  signal: AbortSignal | undefined,
+  work: (cancel: CancelHandle) => Promise<T>,
+): Promise<T> {
+  signal?.throwIfAborted();
+  const handle = new (native().CancelHandle)();
+  const stop = (): void => handle.cancel();
+  signal?.addEventListener('abort', stop, { once: true });
+  try {
+    return await work(handle);
+  } catch (error) {
+    signal?.throwIfAborted();
+    throw error;
+  } finally {
+    signal?.removeEventListener('abort', stop);
+  }
+}
+
+/** How long a busy mount is tried again before unmounting fails. */
+const UNMOUNT_PATIENCE_MS = 2000;
+
+/** Mounts all in order on `target`, which exists; undoes them when one fails. */
+export async function mountAll(mounts: readonly NativeMount[], target: string): Promise<void> {
+  await native().mountAll({ mounts, target });
+}
+
+/** Undoes the topmost mount on `target`; EINVAL when there is none. `detach`: even if it is busy. */
+export async function unmount(target: string, { detach = false } = {}): Promise<void> {
+  await native().unmount({ target, detach, patienceMs: UNMOUNT_PATIENCE_MS });
+}
+
+/** Undoes all mounts on `target`; none, or no such path, is fine. */
+export async function unmountAll(target: string, { detach = false } = {}): Promise<void> {
+  await native().unmountAll({ target, detach, patienceMs: UNMOUNT_PATIENCE_MS });
+}
+
+/** The mount that `path` is on. */
+export async function lookupMount(path: string): Promise<MountEntry> {
+  return native().lookupMount({ path });
+}
+
+/** All mounts of this process's namespace, in the kernel's order. */
+export async function listMounts(): Promise<MountEntry[]> {
+  return native().listMounts();
+}
+
+/** Whether the file system of `directory` can hold an overlay's layers: tries it, in a folder of its own. */
+export async function probeOverlay(directory: string): Promise<OverlaySupport> {
+  return native().probeOverlay({ directory });
+}
+
+/**
+ * Unpacks a layer into a folder. Its content is not trusted: nothing outside of the folder is
+ * touched. After a failure the folder holds a part and is to be thrown away. `EBADMSG`: not an archive;
+ * `EIO`: it ends early, or the disk failed; `EFBIG`: beyond a limit.
+ */
+export function applyLayer(options: ApplyLayerOptions, signal?: AbortSignal): Promise<AppliedLayer> {
+  return cancellable(signal, (cancel) => native().applyLayer({ ...options, cancel }));
+}
+
+/**
+ * Removes `path` and all below it; nothing happens when it is absent. Follows no link and enters no
+ * mount: one below is EBUSY. EPERM: something is immutable.
+ */
+export function removeTree(path: string, signal?: AbortSignal): Promise<void> {
+  return cancellable(signal, (cancel) => native().removeTree({ path, cancel }));
+}
+
+/**
+ * Copies all below `from`, and its own owner, mode, attributes and times, into the empty folder `to`:
+ * hard links and holes as they are, content shared where the file system can.
+ */
+export function copyTree(from: string, to: string, signal?: AbortSignal): Promise<void> {
+  return cancellable(signal, (cancel) => native().copyTree({ from, to, cancel }));
+}
+
+/** Disk space and inodes below and including `path`; hard links count once, what vanishes does not. */
+export function diskUsage(path: string, signal?: AbortSignal): Promise<TreeUsage> {
+  return cancellable(signal, (cancel) => native().diskUsage({ path, cancel }));
+}
+
+/** Resolves when the file system that `path` is on has written everything. */
+export async function syncFileSystem(path: string): Promise<void> {
+  await native().syncFileSystem({ path });
 }
 
 export interface ProgramToRun {
@@ -36,15 +149,15 @@ export interface ProgramToRun {
  * Runs a program to its end, in a session of its own. Costs the event loop no copy of this process,
  * however large it is. Of each output 1 MiB is kept. On timeout its process group is killed.
  */
-export function runProgram({ file, args, env, cwd, input, timeoutMs }: ProgramToRun): Promise<NativeOutcome> {
+export async function runProgram({ file, args, env, cwd, input, timeoutMs }: ProgramToRun): Promise<NativeOutcome> {
   const words: string[] = [];
   for (const name in env) if (env[name] !== undefined) words.push(`${name}=${env[name]}`);
-  return native().runProgram(
+  return native().runProgram({
     file,
-    [path.basename(file), ...args],
-    words,
-    cwd ?? '',
-    input ?? new Uint8Array(),
+    argv: [path.basename(file), ...args],
+    env: words,
+    cwd: cwd ?? null,
+    input: input ?? null,
     timeoutMs,
-  );
+  });
 }

@@ -1,5 +1,84 @@
-// The functions of davit.node as they are: plain values, in the order of the C++ side, null where
-// there is nothing. index.ts gives them the face that the rest sees.
+// The functions of davit.node as they are: one options object each, in the order and with the names
+// of the C++ side, every property present and null where there is nothing. A wrong argument throws a
+// TypeError with its path (`applyLayer.args[0].lowers[2]: Expected string`). Everything else rejects
+// the promise with a NativeError. index.ts gives them the face that the rest sees.
+
+/** Cancels the call that it was given to, once or often, before, during or after it. */
+export interface CancelHandle {
+  cancel(): void;
+}
+
+/** Name of an errno, as `ENOENT`; null when no system call failed. */
+export type Errno = string | null;
+
+export interface NativeError extends Error {
+  readonly code: Errno;
+  /** What failed, without the words for the errno. */
+  readonly operation: string;
+}
+
+export interface NativeMount {
+  readonly type: string;
+  readonly source: string;
+  readonly options: readonly string[];
+}
+
+export interface MountEntry {
+  readonly id: number;
+  readonly parent: number;
+  /** What of the file system is mounted. */
+  readonly root: string;
+  readonly target: string;
+  /** Of the mount; those of the file system are in `superOptions`. */
+  readonly options: string;
+  readonly type: string;
+  readonly source: string;
+  readonly superOptions: string;
+}
+
+export interface OverlaySupport {
+  readonly supported: boolean;
+  /** Why not; '' when it is. */
+  readonly reason: string;
+  /** Only with the option `userxattr`. */
+  readonly userXattr: boolean;
+}
+
+export interface ApplyLayerOptions {
+  /** Path of the blob, from `offset` on for `length` bytes, or to its end. */
+  readonly blob: string;
+  readonly offset: bigint | number;
+  readonly length: bigint | number | null;
+  readonly compression: 'detect' | 'none' | 'gzip' | 'zstd';
+  /** The folder to write to. */
+  readonly root: string;
+  /**
+   * Not null: `root` is the upper folder of an overlay on top of these, the topmost first, and
+   * deletions become whiteouts. Empty: what is below is not known yet, every whiteout is kept.
+   */
+  readonly lowers: readonly string[] | null;
+  /** The overlay keeps its marks in user.* attributes. */
+  readonly userXattr: boolean;
+  /** Limits of the unpacked layer: bytes, entries. */
+  readonly maxSize: bigint | number | null;
+  readonly maxEntries: bigint | number | null;
+  /** Resolve when the file system has everything on disk. */
+  readonly sync: boolean;
+}
+
+export interface AppliedLayer {
+  /** `sha256:...` of the unpacked layer, all of it. */
+  readonly digest: string;
+  /** In bytes, unpacked. */
+  readonly size: bigint;
+  readonly entries: bigint;
+}
+
+export interface TreeUsage {
+  /** Of allocated blocks. */
+  readonly bytes: bigint;
+  readonly inodes: bigint;
+}
 
 export interface NativeOutcome {
   /** Exit code, when signal is 0. */
@@ -10,14 +89,41 @@ export interface NativeOutcome {
   readonly stderr: Buffer;
 }
 
+interface Cancellable {
+  readonly cancel: CancelHandle | null;
+}
+
+interface UnmountOptions {
+  readonly target: string;
+  readonly detach: boolean;
+  /** How long a busy one is tried again. */
+  readonly patienceMs: number;
+}
+
 export interface Native {
-  /** Rejects when the program cannot be started. `args` with the name it is called by; `env` as NAME=value; `cwd` '' for the caller's. */
-  runProgram(
-    file: string,
-    args: readonly string[],
-    env: readonly string[],
-    cwd: string,
-    input: Uint8Array,
-    timeoutMs: number,
-  ): Promise<NativeOutcome>;
+  readonly CancelHandle: new () => CancelHandle;
+
+  mountAll(options: { readonly mounts: readonly NativeMount[]; readonly target: string }): Promise<void>;
+  unmount(options: UnmountOptions): Promise<void>;
+  unmountAll(options: UnmountOptions): Promise<void>;
+  lookupMount(options: { readonly path: string }): Promise<MountEntry>;
+  listMounts(): Promise<MountEntry[]>;
+  probeOverlay(options: { readonly directory: string }): Promise<OverlaySupport>;
+
+  applyLayer(options: ApplyLayerOptions & Cancellable): Promise<AppliedLayer>;
+
+  removeTree(options: { readonly path: string } & Cancellable): Promise<void>;
+  copyTree(options: { readonly from: string; readonly to: string } & Cancellable): Promise<void>;
+  diskUsage(options: { readonly path: string } & Cancellable): Promise<TreeUsage>;
+  syncFileSystem(options: { readonly path: string }): Promise<void>;
+
+  /** `argv` with the name the program is called by; `env` as NAME=value. */
+  runProgram(options: {
+    readonly file: string;
+    readonly argv: readonly string[];
+    readonly env: readonly string[];
+    readonly cwd: string | null;
+    readonly input: Uint8Array | null;
+    readonly timeoutMs: number;
+  }): Promise<NativeOutcome>;
 }

@@ -83,6 +83,8 @@ int prepare(Attributes& spawn, const Program& program, const Pipe& in, const Pip
   for (const auto& [from, to] : streams) {
     if (error == 0) error = ::posix_spawn_file_actions_adddup2(&spawn.actions, from, to);
   }
+  // What others opened without CLOEXEC stays here.
+  if (error == 0) error = ::posix_spawn_file_actions_addclosefrom_np(&spawn.actions, 3);
   if (error == 0 && !program.cwd.empty()) {
     error = ::posix_spawn_file_actions_addchdir_np(&spawn.actions, program.cwd.c_str());
   }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <pthread.h>
+#include <signal.h>
 
 #include <functional>
 #include <memory>
@@ -27,9 +28,14 @@ class Thread {
   static Result<Thread> start(std::function<void()> body) {
     auto owned = std::make_unique<std::function<void()>>(std::move(body));
     Thread thread;
-    if (int code = pthread_create(&thread.id_, nullptr, enter, owned.get()); code != 0) {
-      return fail(code, "start thread");
-    }
+    // Signals belong to the threads that were there before.
+    sigset_t all;
+    sigset_t before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    int code = pthread_create(&thread.id_, nullptr, enter, owned.get());
+    pthread_sigmask(SIG_SETMASK, &before, nullptr);
+    if (code != 0) return fail(code, "start thread");
     thread.running_ = true;
     static_cast<void>(owned.release());
     return thread;

@@ -1,0 +1,14 @@
+// The functions of the addon, by file. Each checks its arguments and starts a Job; what they do and
+// take is described in native.d.ts, in the same order.
+#pragma once
+
+#include <napi.h>
+
+namespace davit::addon {
+
+void add_mounts(Napi::Env env, Napi::Object exports);
+void add_layers(Napi::Env env, Napi::Object exports);
+void add_trees(Napi::Env env, Napi::Object exports);
+void add_programs(Napi::Env env, Napi::Object exports);
+
+}  // namespace davit::addon

@@ -1,0 +1,69 @@
+#include <fcntl.h>
+
+#include "native/addon/arguments.h"
+#include "native/addon/bindings.h"
+#include "native/addon/job.h"
+#include "native/layer/apply.h"
+
+namespace davit::addon {
+namespace {
+
+// `detect`, `none`, `gzip` or `zstd`; the last value of the enumeration's type for anything else.
+std::optional<layer::Compression> compression_from(const std::string& name) {
+  if (name == "detect") return layer::Compression::kDetect;
+  if (name == "none") return layer::Compression::kNone;
+  if (name == "gzip") return layer::Compression::kGzip;
+  if (name == "zstd") return layer::Compression::kZstd;
+  return std::nullopt;
+}
+
+Napi::Value unknown_compression(Napi::Env env, const std::string& where) {
+  Napi::TypeError::New(env, where + ".compression: Unknown compression")
+      .ThrowAsJavaScriptException();
+  return env.Undefined();
+}
+
+Napi::Value apply_layer(const Napi::CallbackInfo& info) {
+  Napi::Env env = info.Env();
+  Arguments arguments(info, "applyLayer");
+  std::string path = arguments.string("blob");
+  int64_t offset = arguments.integer("offset");
+  int64_t length = arguments.integer_or_null("length").value_or(-1);
+  auto compression = compression_from(arguments.string("compression"));
+  layer::ApplyOptions options;
+  options.root = arguments.string("root");
+  if (auto lowers = arguments.strings_or_null("lowers")) {
+    options.overlay = true;
+    options.lowers = std::move(*lowers);
+  }
+  options.marks.user = arguments.boolean("userXattr");
+  options.max_size = arguments.integer_or_null("maxSize").value_or(-1);
+  options.max_entries = arguments.integer_or_null("maxEntries").value_or(-1);
+  options.sync = arguments.boolean("sync");
+  SharedCancel cancel = arguments.cancel("cancel");
+  if (arguments.failed()) return env.Undefined();
+  if (!compression) return unknown_compression(env, "applyLayer.args[0]");
+
+  return run<layer::ApplySummary>(
+      env, cancel,
+      [=](const layer::Cancel& token) -> Result<layer::ApplySummary> {
+        Fd blob(open(path.c_str(), O_RDONLY | O_CLOEXEC));
+        if (!blob) return fail_errno("open \"" + path + "\"");
+        return layer::apply(std::move(blob), offset, length, *compression, options, token);
+      },
+      [](Napi::Env result_env, const layer::ApplySummary& summary) {
+        Napi::Object object = Napi::Object::New(result_env);
+        object.Set("digest", summary.digest);
+        object.Set("size", Napi::BigInt::New(result_env, summary.size));
+        object.Set("entries", Napi::BigInt::New(result_env, summary.entries));
+        return object;
+      });
+}
+
+}  // namespace
+
+void add_layers(Napi::Env env, Napi::Object exports) {
+  exports.Set("applyLayer", Napi::Function::New<apply_layer>(env, "applyLayer"));
+}
+
+}  // namespace davit::addon
