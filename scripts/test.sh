@@ -61,7 +61,7 @@ for suite in "$@"; do
     bad=$(sed -n 's/.* \([0-9]\+\) tests failed out of .*/\1/p' build/test-cpp.log)
     tally cpp "$status" $((${total:-0} - ${bad:-0})) "${bad:-0}"
     ;;
-  unit) mocha unit --config .mocharc.json 'dist/{services,client,cli,native,bench}/**/*.test.js' ;;
+  unit) mocha unit --config .mocharc.json 'dist/{proto,services,client,spec,cli,native,bench}/**/*.test.js' ;;
   integration)
     needs_root integration || continue
     mocha integration --config .mocharc.json --timeout 120000 'dist/integration/**/*.test.js'

@@ -58,7 +58,8 @@ export const containerFlags = {
     ['', 'private', 'rprivate', 'shared', 'rshared', 'slave', 'rslave', 'unbindable'],
     '',
     {
-      help: 'mount propagation of the root file system',
+      help: 'mount propagation of the root file system: private, rprivate, shared, rshared, slave, rslave, unbindable',
+      takes: 'mode',
     },
   ),
   'no-pivot': flag.switch({ help: 'do not use pivot_root' }),

@@ -70,13 +70,15 @@ async function collect(
   }
 }
 
+/** The annotations in order: the daemon gives them in any. */
 function namedDescriptor(name: string, target: Descriptor): Descriptor {
   const annotations = {
     ...target.annotations,
     'io.containerd.image.name': name,
     'org.opencontainers.image.ref.name': referenceObject(name),
   };
-  return { mediaType: target.mediaType, digest: target.digest, size: target.size, annotations };
+  const sorted = Object.fromEntries(Object.entries(annotations).toSorted());
+  return { mediaType: target.mediaType, digest: target.digest, size: target.size, annotations: sorted };
 }
 
 interface DockerEntry {
