@@ -15,6 +15,8 @@ export interface CleanupDeps {
   readonly events: Publisher;
   readonly actions: Actions;
   readonly bundles: Bundles;
+  /** Whether the shim runs further tasks: some do, for the containers of one pod. */
+  readonly isShared: (task: ShimTask) => boolean;
   /** Milliseconds for one call of a clean-up, and for a shim's shutdown. */
   readonly timeouts: { readonly cleanup: number; readonly shutdown: number };
 }
@@ -37,12 +39,15 @@ export function unknownExit(pid: number): Exit {
   return { pid, status: 255, exitedAt: instantToWire(now()) };
 }
 
-export function createCleanup({ log, events, actions, bundles, timeouts }: CleanupDeps): Cleanup {
+export function createCleanup({ log, events, actions, bundles, isShared, timeouts }: CleanupDeps): Cleanup {
   const about = ({ namespace, id }: { namespace: string; id: string }) => ({ namespace, id });
 
   async function shutdown(task: ShimTask): Promise<void> {
     try {
       await task.invoke('Shutdown', { now: false }, { timeoutMs: timeouts.shutdown });
+      // Ours has given its socket up when it answers; another may still be found by the next of its name.
+      // One that has further tasks stays.
+      if (!task.shim.own && !isShared(task)) await task.disconnected(timeouts.shutdown);
     } catch (error) {
       if (error instanceof ConnectionClosed) return;
       log.error('failed to shut down shim, it might be leaked', { ...about(task), error });

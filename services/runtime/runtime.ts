@@ -51,8 +51,11 @@ const RECOVERY_GRACE = 1000;
 
 export function createRuntime(deps: RuntimeDeps): RuntimeLifecycle {
   const { log, actions, bundles, resolver, timeouts } = deps;
-  const cleanup = createCleanup(deps);
   const entries = new Map<string, Entry>();
+  const cleanup = createCleanup({
+    ...deps,
+    isShared: (task) => tasksOf(entries).some((other) => other !== task && other.address === task.address),
+  });
   const keyOf = ({ namespace, id }: { namespace: string; id: string }): string => `${namespace}/${id}`;
   const about = ({ namespace, id }: { namespace: string; id: string }) => ({ namespace, id });
 
@@ -66,7 +69,7 @@ export function createRuntime(deps: RuntimeDeps): RuntimeLifecycle {
 
   async function connect(bundle: Bundle, shim: Shim, endpoint: Endpoint, timeoutMs: number): Promise<ShimTask> {
     const client = await connectTtrpc(socketPath(endpoint), timeoutMs);
-    return new ShimTask(bundle, shim, client, endpoint.version);
+    return new ShimTask(bundle, shim, client, endpoint);
   }
 
   /** The task is found from here on, and the end of its connection is its end. */

@@ -9,6 +9,7 @@ import type { Input } from '../../proto/rpc.ts';
 import { failureOf } from '../lib/codes.ts';
 import { Failure, unavailable } from '../lib/errors.ts';
 import type { CallOptions, Exit, Passed, Task } from './api.ts';
+import type { Endpoint } from './answer.ts';
 import type { Bundle } from './bundle.ts';
 import type { Shim } from './resolve.ts';
 import { ConnectionClosed, TtrpcStatus, type TtrpcClient } from './ttrpc/client.ts';
@@ -31,6 +32,8 @@ export class ShimTask implements Task {
   readonly id: string;
   readonly shim: Shim;
   readonly folder: Bundle;
+  /** Where the shim listens. */
+  readonly address: string;
   pid = 0;
   state: State = 'creating';
   /** Resolves when the task is no more, with how its first process ended. */
@@ -42,7 +45,8 @@ export class ShimTask implements Task {
   #settled = false;
   #end!: { resolve(exit: Exit): void; reject(error: unknown): void };
 
-  constructor(bundle: Bundle, shim: Shim, client: TtrpcClient, version: number) {
+  constructor(bundle: Bundle, shim: Shim, client: TtrpcClient, { address, version }: Endpoint) {
+    this.address = address;
     this.folder = bundle;
     this.namespace = bundle.namespace;
     this.id = bundle.id;
@@ -150,8 +154,16 @@ export class ShimTask implements Task {
     this.#client.onClose(listener);
   }
 
-  get connected(): boolean {
-    return !this.#client.closed;
+  /** Resolves when the connection has ended; `deadline exceeded` when the shim keeps it open. */
+  disconnected(timeoutMs: number): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const late = new Failure('deadline exceeded', `shim of task ${this.id} stays: deadline exceeded`);
+      const timer = setTimeout(() => reject(late), timeoutMs);
+      this.#client.onClose(() => {
+        clearTimeout(timer);
+        resolve();
+      });
+    });
   }
 
   /** The end of the object: `exit` goes to those who still wait. */

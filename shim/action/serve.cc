@@ -6,7 +6,6 @@
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include <cstdlib>
@@ -24,20 +23,15 @@ namespace {
 
 constexpr int kListener = 3;
 
-// The path the listener is bound to; fails when descriptor 3 is no listening socket.
-Result<std::string> adopt_listener() {
+// Fails when descriptor 3 is no listening socket.
+Result<> adopt_listener() {
   int listening = 0;
   socklen_t size = sizeof listening;
   if (::getsockopt(kListener, SOL_SOCKET, SO_ACCEPTCONN, &listening, &size) != 0 ||
       listening == 0 || ::fcntl(kListener, F_SETFD, FD_CLOEXEC) != 0) {
     return fail(0, "descriptor 3 is not a listening socket: a shim is started by `start`");
   }
-  sockaddr_un address{};
-  size = sizeof address - 1;
-  if (::getsockname(kListener, reinterpret_cast<sockaddr*>(&address), &size) != 0) {
-    return fail_errno("getsockname");
-  }
-  return std::string(address.sun_path);
+  return {};
 }
 
 Result<Fd> open_signals() {
@@ -68,7 +62,7 @@ void tune_memory() {
 }
 
 Result<> serve(const Args& args) {
-  DAVIT_ASSIGN(const std::string path, adopt_listener());
+  DAVIT_TRY(adopt_listener());
   ::prctl(PR_SET_NAME, "containerd-shim");
   if (::prctl(PR_SET_CHILD_SUBREAPER, 1) != 0) return fail_errno("become subreaper");
   DAVIT_ASSIGN(const Fd signals, open_signals());
@@ -91,7 +85,7 @@ Result<> serve(const Args& args) {
       [&](const Call& call, const ttrpc::Request& request) { service.handle(call, request); },
       [&] { events.daemon_seen(); }));
   const auto ran = loop.run();
-  ::unlink(path.c_str());
+  server.stop_accepting();
   return ran;
 }
 

@@ -2,6 +2,8 @@
 
 #include <sys/epoll.h>
 #include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
 
 #include <algorithm>
 
@@ -195,13 +197,26 @@ Result<> Server::open(Loop& loop, Fd listener, Handler handler, Arrival arrival)
   return watch_.start(loop, listener_.get(), EPOLLIN, [this](uint32_t) { accept_all(); });
 }
 
+void Server::stop_accepting() {
+  if (!listener_) return;
+  sockaddr_un address{};
+  socklen_t size = sizeof address - 1;
+  if (::getsockname(listener_.get(), reinterpret_cast<sockaddr*>(&address), &size) == 0) {
+    ::unlink(address.sun_path);
+  }
+  watch_.stop();
+  listener_.reset();
+}
+
 void Server::accept_all() {
   for (;;) {
     Fd fd(::accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
     if (!fd && (errno == EMFILE || errno == ENFILE)) {
       // The listener stays readable: without a pause the loop would spin.
       watch_.want(0);
-      loop_->after(kNoDescriptorsPause, [this] { watch_.want(EPOLLIN); });
+      loop_->after(kNoDescriptorsPause, [this] {
+        if (watch_.running()) watch_.want(EPOLLIN);
+      });
       return;
     }
     if (!fd) return;

@@ -35,6 +35,8 @@ class Server {
   Server();
   ~Server();
   Result<> open(Loop& loop, Fd listener, Handler handler, Arrival arrival);
+  // Gives the socket's path up, so that another shim may take it; connections go on.
+  void stop_accepting();
   void reply(const Call& call, const ttrpc::Status& status, std::string_view payload);
   // False once the call is answered or its client gone: a list of waiting calls can be pruned.
   bool waiting(const Call& call) const;

@@ -103,6 +103,7 @@ void Service::create(const Call& call, std::string_view payload) {
     return refuse(call, {Code::kInvalidArgument,
                          "bundle \"" + request.bundle + "\": must be an absolute path"});
   }
+  if (leaving_) return refuse(call, {Code::kUnavailable, "the shim is shutting down"});
   const std::string id = request.id;
   if (tasks_.contains(id)) return refuse(call, already_exists("container " + id));
   const auto gone = [this, id] {
@@ -136,8 +137,11 @@ void Service::connect(const Call& call, const ProcessRequest& request) {
 }
 
 void Service::shutdown(const Call& call, const ProcessRequest& request) {
+  const bool leaves = tasks_.empty() || request.now;
+  // Before the answer: the daemon may start the next shim of this name as soon as it has it.
+  if (leaves) host_.server.stop_accepting();
   host_.server.reply(call, {}, {});
-  if ((!tasks_.empty() && !request.now) || leaving_) return;
+  if (!leaves || leaving_) return;
   leaving_ = true;
   for (auto& [id, task] : tasks_) task->kill_everything();
   host_.loop.after(kKillTime, [this] { leave(); });
