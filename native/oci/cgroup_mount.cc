@@ -1,85 +1,93 @@
-// The cgroup file system in the container: v1 as a tmpfs with one mount per hierarchy, v2 as
-// itself.
 #include <fcntl.h>
 #include <sched.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
-#include "native/kernel/in_root.h"
-#include "native/oci/mount_options.h"
-#include "native/oci/rootfs.h"
+#include "native/kernel/file.h"
+#include "native/kernel/mount.h"
+#include "native/oci/mounts.h"
 
 namespace davit::oci {
 namespace {
 
-// The container's own part of a hierarchy; with a cgroup namespace of its own it is that root.
-Result<Fd> hierarchy_tree(const std::string& controllers, const std::string& path, bool namespaced,
-                          bool v2) {
-  if (!namespaced) return kernel::clone_tree(AT_FDCWD, path.c_str(), false);
-  constexpr auto kAttributes = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC;
-  if (v2) return kernel::make_filesystem("cgroup2", {{"source", "cgroup2"}}, kAttributes);
-  std::vector<kernel::FsOption> data{{"source", "cgroup"}};
-  if (controllers.starts_with("name=")) {
-    data.emplace_back("none", "");
-    data.emplace_back("name", controllers.substr(5));
-  } else {
-    for (std::size_t at = 0; at <= controllers.size();) {
-      std::size_t comma = controllers.find(',', at);
-      if (comma == std::string::npos) comma = controllers.size();
-      data.emplace_back(controllers.substr(at, comma - at), "");
-      at = comma + 1;
-    }
+constexpr std::uint64_t kAttributes = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC;
+
+struct Part {
+  std::string controllers, path;  // as Cgroup::paths() writes them; v2 has no controllers
+};
+
+Part split(const std::string& text) {
+  std::size_t at = text.find("=/");
+  return {text.substr(0, at), text.substr(at + 1)};
+}
+
+std::string directory_of(const std::string& controllers) {
+  return controllers.starts_with("name=") ? controllers.substr(5) : controllers;
+}
+
+// With a cgroup namespace a fresh mount begins at the container's cgroup; without, only a bind of
+// that directory does.
+Result<Fd> open_part(const RootfsContext& context, const Part& part, std::uint64_t attributes) {
+  if (context.spec.find_namespace(CLONE_NEWCGROUP) == nullptr) {
+    DAVIT_ASSIGN(Fd tree, kernel::clone_tree(AT_FDCWD, part.path.c_str(), false));
+    DAVIT_TRY(
+        kernel::set_attributes(tree.get(), {.set = attributes, .propagation = MS_PRIVATE}, false));
+    return tree;
   }
-  return kernel::make_filesystem("cgroup", data, kAttributes);
+  if (part.controllers.empty()) return kernel::make_filesystem("cgroup2", {}, attributes);
+  std::vector<kernel::FsOption> options;
+  std::string_view rest = part.controllers;
+  while (!rest.empty()) {
+    std::string one(rest.substr(0, rest.find(',')));
+    rest.remove_prefix(std::min(rest.size(), one.size() + 1));
+    if (one.starts_with("name="))
+      options.insert(options.end(), {{"none", ""}, {"name", one.substr(5)}});
+    else
+      options.emplace_back(one, "");
+  }
+  return kernel::make_filesystem("cgroup", options, attributes);
+}
+
+// Where "cpu,cpuacct" is one hierarchy, programs also look for "cpu" and "cpuacct".
+Result<> link_each(int dir, const std::string& controllers) {
+  if (controllers.find(',') == std::string::npos) return {};
+  std::string_view rest = controllers;
+  while (!rest.empty()) {
+    std::string one(rest.substr(0, rest.find(',')));
+    rest.remove_prefix(std::min(rest.size(), one.size() + 1));
+    if (::symlinkat(controllers.c_str(), dir, one.c_str()) != 0)
+      return fail_errno("link \"" + one + '"');
+  }
+  return {};
 }
 
 }  // namespace
 
-Result<> Rootfs::mount_cgroup(const Mount& one, const Spec& spec, const Cgroup& cgroup) {
-  DAVIT_ASSIGN(MountOptions options, parse_mount_options(one.options));
-  DAVIT_ASSIGN(Fd at, destination(one.destination, "cgroup", true));
-  bool namespaced = spec.new_namespace(CLONE_NEWCGROUP);
-  auto finish = [&](int tree) -> Result<> {
-    kernel::MountAttributes attributes = options.attributes;
-    if (!attributes.empty()) DAVIT_TRY(kernel::set_attributes(tree, attributes, false));
-    return {};
-  };
-  if (cgroup.unified() || one.type == "cgroup2") {
-    const std::string& path = cgroup.path_of("");
-    if (path.empty()) return fail(ENODEV, "cgroup v2 is not mounted on this machine");
-    auto tree = hierarchy_tree("", path, namespaced, true);
-    // A user namespace may not mount it anew where the host has hidden a part of it.
-    if (!tree) tree = hierarchy_tree("", path, false, true);
-    if (!tree) return std::unexpected(tree.error());
-    DAVIT_TRY(finish(tree->get()));
-    return kernel::attach(tree->get(), at.get());
+Result<> mount_cgroup(const RootfsContext& context, const MountOptions& options, int destination) {
+  std::uint64_t attributes = kAttributes | (options.top.set & MOUNT_ATTR_RDONLY);
+  bool v1 = false;
+  for (const std::string& text : context.cgroups) v1 |= !split(text).controllers.empty();
+  if (!v1) {
+    if (context.cgroups.empty()) return fail(ENOENT, "no cgroup");
+    DAVIT_ASSIGN(Fd mount, open_part(context, split(context.cgroups.front()), attributes));
+    return kernel::attach(mount.get(), destination);
   }
-  constexpr auto kTmpfs = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC;
-  DAVIT_ASSIGN(Fd base,
-               kernel::make_filesystem("tmpfs", {{"source", "tmpfs"}, {"mode", "755"}}, kTmpfs));
-  DAVIT_TRY(kernel::attach(base.get(), at.get()));
-  DAVIT_ASSIGN(Fd folder, kernel::open_in_root(root_.get(), one.destination, O_PATH | O_DIRECTORY));
-  for (const std::string& text : cgroup.paths()) {
-    std::size_t slash = text.find("=/");
-    std::string controllers = text.substr(0, slash), path = text.substr(slash + 1);
-    if (controllers.empty()) continue;
-    std::string name = controllers.starts_with("name=") ? controllers.substr(5) : controllers;
-    if (::mkdirat(folder.get(), name.c_str(), 0755) != 0)
-      return fail_errno("mkdir \"" + name + '"');
-    Fd place(::openat(folder.get(), name.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
-    if (!place) return fail_errno("open \"" + name + '"');
-    DAVIT_ASSIGN(Fd tree, hierarchy_tree(controllers, path, namespaced, false));
-    DAVIT_TRY(finish(tree.get()));
-    DAVIT_TRY(kernel::attach(tree.get(), place.get()));
-    // "cpu,cpuacct" is also found as "cpu" and as "cpuacct".
-    for (std::size_t from = 0; name.find(',') != std::string::npos && from <= name.size();) {
-      std::size_t comma = std::min(name.find(',', from), name.size());
-      (void)::symlinkat(name.c_str(), folder.get(), name.substr(from, comma - from).c_str());
-      from = comma + 1;
-    }
+  DAVIT_ASSIGN(Fd top,
+               kernel::make_filesystem("tmpfs", {{"mode", "755"}, {"size", "1m"}}, kAttributes));
+  DAVIT_TRY(kernel::attach(top.get(), destination));
+  for (const std::string& text : context.cgroups) {
+    Part part = split(text);
+    if (part.controllers.empty()) continue;
+    std::string name = directory_of(part.controllers);
+    DAVIT_TRY(kernel::make_dirs(top.get(), name.c_str(), 0755));
+    DAVIT_ASSIGN(Fd dir, kernel::open_at(top.get(), name.c_str(), O_PATH | O_DIRECTORY));
+    DAVIT_ASSIGN(Fd mount, open_part(context, part, attributes));
+    DAVIT_TRY(kernel::attach(mount.get(), dir.get()));
+    DAVIT_TRY(link_each(top.get(), part.controllers));
   }
-  return finish(folder.get());
+  if (options.read_only())
+    DAVIT_TRY(kernel::set_attributes(top.get(), {.set = MOUNT_ATTR_RDONLY}, false));
+  return {};
 }
 
 }  // namespace davit::oci

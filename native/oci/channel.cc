@@ -1,23 +1,24 @@
 #include "native/oci/channel.h"
 
-#include <cstdlib>
+#include <stdlib.h>
 
 namespace davit::oci {
 
-Result<> say_failed(int channel, const Error& error) {
-  return kernel::send_message(channel, kFailed, std::to_string(error.code) + "\n" + error.message);
+Error failure_of(const std::string& text) {
+  char* end = nullptr;
+  long code = ::strtol(text.c_str(), &end, 10);
+  return {static_cast<int>(code), *end == ' ' ? end + 1 : end};
 }
 
-Error heard_failure(const std::string& text) {
-  std::size_t newline = text.find('\n');
-  if (newline == std::string::npos) return {EPROTO, text};
-  return {std::atoi(text.c_str()), text.substr(newline + 1)};
+std::string failure_text(const Error& error) {
+  return std::to_string(error.code) + ' ' + error.message;
 }
 
-Result<> wait_for(int channel, Say kind) {
-  DAVIT_ASSIGN(kernel::Message message, kernel::receive_message(channel, -1));
-  if (message.kind == kind) return {};
-  return fail(ECANCELED, "the runtime gave up");
+Result<std::string> ask(int socket, Word word) {
+  DAVIT_TRY(kernel::send_message(socket, word));
+  DAVIT_ASSIGN(kernel::Message answer, kernel::receive_message(socket, -1));
+  if (answer.kind != kGo) return fail(ECANCELED, "the creator has gone");
+  return std::move(answer.text);
 }
 
 }  // namespace davit::oci

@@ -4,169 +4,189 @@
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
+
+#include <algorithm>
 
 #include "native/kernel/file.h"
 #include "native/kernel/process.h"
 #include "native/oci/cgroup/cgroup.h"
 #include "native/oci/cgroup/oom.h"
 #include "native/oci/channel.h"
+#include "native/oci/exec.h"
 #include "native/oci/hooks.h"
-#include "native/oci/id_maps.h"
-#include "native/oci/init.h"
-#include "native/oci/pid_namespace.h"
-#include "native/oci/spec.h"
-#include "native/oci/state.h"
-#include "native/oci/time_namespace.h"
+#include "native/oci/json_text.h"
+#include "native/oci/launch.h"
+#include "native/oci/namespaces.h"
+#include "native/oci/state_file.h"
+#include "native/oci/sysctl.h"
+
+#ifndef CLONE_NEWTIME
+#define CLONE_NEWTIME 0x00000080
+#endif
 
 namespace davit::oci {
-
-struct Container::State {
-  CreateOptions options;
-  Spec spec;
-  Cgroup cgroup;
-  pid_t pid = -1;
-  Fd pidfd, console, channel;
-  std::vector<std::string> warnings;
-
-  const std::string& dir() const {
-    return options.state_dir.empty() ? options.bundle : options.state_dir;
-  }
-};
-
 namespace {
 
-constexpr std::size_t kMaxConfig = 16 << 20;
+constexpr std::size_t kLargestConfig = 16 << 20;
+constexpr int kAnyNamespace = CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS |
+                              CLONE_NEWUSER | CLONE_NEWCGROUP | CLONE_NEWTIME;
 
 Result<Spec> read_spec(const std::string& bundle) {
-  DAVIT_ASSIGN(std::string text,
-               kernel::read_file(AT_FDCWD, (bundle + "/config.json").c_str(), kMaxConfig));
+  std::string path = bundle + "/config.json";
+  DAVIT_ASSIGN(std::string text, kernel::read_file(AT_FDCWD, path.c_str(), kLargestConfig));
   auto spec = parse_spec(text);
-  if (!spec) return wrap("config.json", spec.error());
+  if (!spec) return wrap('"' + path + '"', std::move(spec).error());
   return spec;
 }
 
-std::string rootfs_path(const Spec& spec, const std::string& bundle) {
-  return spec.root_path.starts_with('/') ? spec.root_path : bundle + "/" + spec.root_path;
+std::string annotations_json(const Spec& spec) {
+  std::string out;
+  for (const auto& [key, value] : spec.annotations)
+    out += (out.empty() ? '{' : ',') + json::quote(key) + ':' + json::quote(value);
+  return out.empty() ? out : out + '}';
 }
 
-// The namespaces that init is born into. A cgroup namespace is made later, from inside the cgroup.
-std::uint64_t birth_flags(const Spec& spec) {
-  std::uint64_t flags = 0;
-  for (const Namespace& one : spec.namespaces)
-    if (one.path.empty() && one.flag != CLONE_NEWCGROUP && one.flag != CLONE_NEWTIME)
-      flags |= static_cast<std::uint64_t>(one.flag);
-  return flags;
+// A unix address for `name` in `dir`, whose path may be longer than an address.
+sockaddr_un address_in(int dir, const char* name) {
+  sockaddr_un address = {};
+  address.sun_family = AF_UNIX;
+  ::snprintf(address.sun_path, sizeof address.sun_path, "/proc/self/fd/%d/%s", dir, name);
+  return address;
 }
 
-Result<> check_spec(const Spec& spec, const CreateOptions& options) {
-  if (options.startable_by_others)
-    return fail(ENOSYS, "starting a container from another process is not supported yet");
-  if (spec.seccomp && spec.seccomp->notify)
-    return fail(ENOSYS, "linux.seccomp: SCMP_ACT_NOTIFY is not supported yet");
-  const Namespace* user = spec.find_namespace(CLONE_NEWUSER);
-  if (user != nullptr && !user->path.empty())
-    return fail(ENOSYS, "linux.namespaces: joining a user namespace is not supported yet");
-  if (user != nullptr && (spec.uid_mappings.empty() || spec.gid_mappings.empty()))
-    return fail(EINVAL, "linux.uidMappings, linux.gidMappings: a user namespace needs both");
-  if (user == nullptr && !(spec.uid_mappings.empty() && spec.gid_mappings.empty()))
-    return fail(EINVAL, "linux.uidMappings: given without a user namespace");
-  return {};
+Result<Fd> listen_for_start(const std::string& state_dir) {
+  DAVIT_ASSIGN(Fd dir, kernel::open_at(AT_FDCWD, state_dir.c_str(), O_PATH | O_DIRECTORY));
+  Fd listener(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0));
+  if (!listener) return fail_errno("socket");
+  sockaddr_un address = address_in(dir.get(), "start.sock");
+  mode_t before = ::umask(0177);
+  int bound = ::bind(listener.get(), reinterpret_cast<sockaddr*>(&address), sizeof address);
+  ::umask(before);
+  if (bound != 0 || ::listen(listener.get(), 4) != 0)
+    return fail_errno("listen on \"" + state_dir + "/start.sock\"");
+  return listener;
 }
 
-void kill_and_reap(const kernel::Child& child) {
-  (void)kernel::signal_pidfd(child.pidfd.get(), SIGKILL);
-  (void)kernel::reap(child.pid);
+Result<Fd> connect_to_start(const std::string& state_dir) {
+  DAVIT_ASSIGN(Fd dir, kernel::open_at(AT_FDCWD, state_dir.c_str(), O_PATH | O_DIRECTORY));
+  Fd socket(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0));
+  if (!socket) return fail_errno("socket");
+  sockaddr_un address = address_in(dir.get(), "start.sock");
+  if (::connect(socket.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) != 0)
+    return fail_errno("connect to \"" + state_dir + "/start.sock\"");
+  return socket;
 }
 
 }  // namespace
+
+struct Container::State {
+  CreateOptions options;
+  StateFile file;
+  std::string state_dir;
+  Fd pidfd, console;
+  Fd socket;  // to init until it is started
+  std::vector<std::string> warnings;
+  Cgroup cgroup;
+  // What is left of the spec when the container runs.
+  int namespaces = 0;
+  bool joins_pid = false;
+  std::optional<SeccompFilter> seccomp;
+  HookState hook_state;
+  std::vector<Hook> poststart, poststop;
+  bool has_start_hooks = false;
+
+  void keep(Spec& spec) {
+    for (const Namespace& one : spec.namespaces) namespaces |= one.flag & kAnyNamespace;
+    joins_pid = spec.find_namespace(CLONE_NEWPID) != nullptr;
+    seccomp = std::move(spec.seccomp);
+    poststart = std::move(spec.hooks.poststart);
+    poststop = std::move(spec.hooks.poststop);
+    has_start_hooks = !spec.hooks.start_container.empty();
+    hook_state = {spec.oci_version, file.id, file.bundle, {}};
+    hook_state.annotations = annotations_json(spec);
+  }
+};
 
 Container::Container(std::unique_ptr<State> state) : state_(std::move(state)) {}
 Container::~Container() = default;
 
 Result<std::unique_ptr<Container>> Container::create(const CreateOptions& options) {
+  DAVIT_ASSIGN(Spec spec, read_spec(options.bundle));
+  DAVIT_TRY(check_sysctl(spec));
+  DAVIT_ASSIGN(Namespaces namespaces, open_namespaces(spec));
+  DAVIT_ASSIGN(Sources sources, open_sources(spec, options.bundle));
   auto state = std::make_unique<State>();
   state->options = options;
-  DAVIT_ASSIGN(state->spec, read_spec(options.bundle));
-  const Spec& spec = state->spec;
-  DAVIT_TRY(check_spec(spec, options));
-  const std::string rootfs = rootfs_path(spec, options.bundle);
-  DAVIT_ASSIGN(auto joined, open_namespaces(spec));
-  DAVIT_ASSIGN(auto channel, kernel::message_pair());
+  state->options.stdio = {};
+  state->state_dir = options.state_dir.empty() ? options.bundle : options.state_dir;
+  state->file = {options.id, options.bundle, -1, 0, {}, options.no_new_keyring};
+  state->hook_state = {spec.oci_version, options.id, options.bundle, annotations_json(spec)};
+  Fd listener;
+  if (options.startable_by_others) {
+    DAVIT_ASSIGN(listener, listen_for_start(state->state_dir));
+  }
   DAVIT_ASSIGN(state->cgroup, Cgroup::create(spec.cgroups_path, options.id, spec.resources));
-  auto undo_cgroup = [&](Error error) {
-    (void)state->cgroup.remove();
-    return std::unexpected(std::move(error));
+  state->file.cgroups = state->cgroup.paths();
+
+  auto launch = [&]() -> Result<> {
+    DAVIT_ASSIGN(Cgroup::Entrance entrance, state->cgroup.entrance());
+    DAVIT_ASSIGN(auto ends, kernel::message_pair());
+    InitPlan plan{spec,
+                  options,
+                  namespaces,
+                  sources,
+                  entrance.task_files,
+                  state->file.cgroups,
+                  ends.second.get(),
+                  listener.get(),
+                  false};
+    DAVIT_ASSIGN(Starting starting, clone_init(plan, std::move(ends.first),
+                                               entrance.clone_target.get(), options.deadline_ms));
+    ends.second.reset();
+    state->file.pid = starting.pid();
+    DAVIT_ASSIGN(state->file.start_time, kernel::start_time(starting.pid()));
+    DAVIT_TRY(write_state(state->state_dir, state->file));
+    DAVIT_TRY(starting.serve({&spec, &state->hook_state}, options.deadline_ms));
+    state->console = std::move(starting.console);
+    state->warnings = std::move(starting.warnings);
+    state->socket = std::move(starting.socket);
+    state->pidfd = starting.release().pidfd;
+    return {};
   };
-
-  auto child = [&]() -> Result<kernel::Child> {
-    DAVIT_ASSIGN(PidNamespaceOfChildren pids, PidNamespaceOfChildren::enter(joined));
-    DAVIT_ASSIGN(TimeNamespaceOfChildren time, TimeNamespaceOfChildren::enter(spec));
-    return kernel::clone_process(birth_flags(spec), state->cgroup.clone_target());
-  }();
-  if (!child) return undo_cgroup(child.error());
-  if (child->pid == 0) {
-    channel.first.reset();
-    run_init({spec, options, state->cgroup, rootfs, joined, channel.second.get()});
-  }
-  channel.second.reset();
-  state->pid = child->pid;
-
-  Heard heard;
-  auto ready = [&]() -> Result<> {
-    int parent = channel.first.get();
-    if (spec.new_namespace(CLONE_NEWUSER)) {
-      DAVIT_TRY(write_id_maps(child->pid, spec.uid_mappings, spec.gid_mappings));
-      DAVIT_TRY(kernel::send_message(parent, kMaps));
-    }
-    DAVIT_TRY(state->cgroup.join(child->pid, state->cgroup.clone_target() >= 0));
-    // A child that has failed meanwhile has said why; that it does not listen says nothing.
-    (void)kernel::send_message(parent, kJoined);
-    SavedState saved{options.id, options.bundle,         child->pid,
-                     0,          options.no_new_keyring, state->cgroup.paths()};
-    DAVIT_ASSIGN(saved.start_time, kernel::start_time(child->pid));
-    DAVIT_TRY(save_state(state->dir(), saved));
-    return listen(parent, kReady, options.deadline_ms, heard, [&]() -> Result<> {
-      std::string text = state_json(spec, options.id, "creating", child->pid, options.bundle);
-      DAVIT_TRY(run_hooks(spec.hooks.prestart, "prestart", text));
-      return run_hooks(spec.hooks.create_runtime, "createRuntime", text);
-    });
-  }();
-  if (!ready) {
-    kill_and_reap(*child);
-    remove_state(state->dir());
+  if (auto launched = launch(); !launched) {
+    // What the failed start has left; its own error is the one to report.
+    (void)state->cgroup.kill(SIGKILL);
+    (void)state->cgroup.remove();
     // Hooks that have run are owed their counterparts.
-    std::string text = state_json(spec, options.id, "stopped", 0, options.bundle);
-    (void)run_hooks(spec.hooks.poststop, "poststop", text);
-    return undo_cgroup(ready.error());
+    (void)run_hooks(spec.hooks.poststop, "poststop", state->hook_state.json("stopped", 0));
+    (void)remove_state(state->state_dir);
+    return std::unexpected(std::move(launched).error());
   }
-  state->pidfd = std::move(child->pidfd);
-  state->channel = std::move(channel.first);
-  state->console = std::move(heard.console);
-  state->warnings = std::move(heard.warnings);
+  state->keep(spec);
   return std::unique_ptr<Container>(new Container(std::move(state)));
 }
 
 Result<std::unique_ptr<Container>> Container::load(const std::string& state_dir) {
-  DAVIT_ASSIGN(SavedState saved, load_state(state_dir));
   auto state = std::make_unique<State>();
-  state->options.id = saved.id;
-  state->options.bundle = saved.bundle;
-  state->options.state_dir = state_dir;
-  state->options.no_new_keyring = saved.no_new_keyring;
-  DAVIT_ASSIGN(state->spec, read_spec(saved.bundle));
-  state->cgroup = Cgroup::reopen(saved.cgroups);
-  // The pid may be somebody else's by now.
-  auto began = kernel::start_time(saved.pid);
-  if (began && *began == saved.start_time) {
-    state->pid = saved.pid;
-    if (auto pidfd = kernel::open_pidfd(saved.pid)) state->pidfd = std::move(*pidfd);
-  }
+  state->state_dir = state_dir;
+  DAVIT_ASSIGN(state->file, read_state(state_dir));
+  state->options.id = state->file.id;
+  state->options.bundle = state->file.bundle;
+  state->options.no_new_keyring = state->file.no_new_keyring;
+  state->cgroup = Cgroup::reopen(state->file.cgroups);
+  DAVIT_ASSIGN(Spec spec, read_spec(state->file.bundle));
+  state->keep(spec);
+  if (auto pidfd = open_init(state->file)) state->pidfd = std::move(*pidfd);
   return std::unique_ptr<Container>(new Container(std::move(state)));
 }
 
 pid_t Container::pid() const {
-  return state_->pid;
+  return state_->file.pid;
 }
 int Container::pidfd() const {
   return state_->pidfd.get();
@@ -175,73 +195,48 @@ Fd Container::take_console() {
   return std::move(state_->console);
 }
 const std::string& Container::bundle() const {
-  return state_->options.bundle;
+  return state_->file.bundle;
 }
 const std::vector<std::string>& Container::warnings() const {
   return state_->warnings;
 }
 
 Result<> Container::start() {
-  if (!state_->channel) return fail(EINVAL, "the container has been started");
-  Fd channel = std::move(state_->channel);
-  Heard heard;
-  auto started = [&]() -> Result<> {
-    DAVIT_TRY(kernel::send_message(channel.get(), kStart));
-    return listen(channel.get(), 0, state_->options.deadline_ms, heard, [] { return Result<>(); });
-  }();
-  if (!started) {
-    (void)kernel::signal_pidfd(state_->pidfd.get(), SIGKILL);
-    return started;
+  if (!state_->socket) {
+    DAVIT_ASSIGN(state_->socket, connect_to_start(state_->state_dir));
   }
-  const Spec& spec = state_->spec;
-  if (spec.hooks.poststart.empty()) return {};
-  auto hooked = run_hooks(
-      spec.hooks.poststart, "poststart",
-      state_json(spec, state_->options.id, "running", state_->pid, state_->options.bundle));
-  if (!hooked) (void)kernel::signal_pidfd(state_->pidfd.get(), SIGKILL);
-  return hooked;
+  Fd socket = std::move(state_->socket);
+  std::string text = state_->has_start_hooks ? state_->hook_state.json("created", pid()) : "";
+  auto started = [&]() -> Result<> {
+    DAVIT_TRY(kernel::send_message(socket.get(), kStart, text));
+    DAVIT_ASSIGN(kernel::Message message,
+                 kernel::receive_message(socket.get(), state_->options.deadline_ms));
+    if (message.kind == kFailed) return std::unexpected(failure_of(message.text));
+    if (message.kind != kEnded) return fail(EPROTO, "init sent something unknown");
+    return run_hooks(state_->poststart, "poststart", state_->hook_state.json("running", pid()));
+  }();
+  if (!started) (void)kill(SIGKILL);
+  return started;
 }
 
-Result<Process> Container::exec(std::string_view text, const Stdio& stdio) {
-  if (!state_->pidfd) return fail(ESRCH, "the container's init is not running");
-  DAVIT_ASSIGN(ProcessSpec process, parse_process(text));
-  DAVIT_ASSIGN(auto channel, kernel::message_pair());
-  Fd root;
-  if (state_->spec.find_namespace(CLONE_NEWNS) == nullptr) {
-    std::string path = "/proc/" + std::to_string(state_->pid) + "/root";
-    DAVIT_ASSIGN(root, kernel::open_at(AT_FDCWD, path.c_str(), O_PATH | O_DIRECTORY));
-  }
-  const std::string keyring = state_->options.no_new_keyring ? "" : "_ses." + state_->options.id;
-  const bool own_pids = state_->spec.find_namespace(CLONE_NEWPID) != nullptr;
-  auto child = [&]() -> Result<kernel::Child> {
-    DAVIT_ASSIGN(PidNamespaceOfChildren pids,
-                 PidNamespaceOfChildren::enter(own_pids ? state_->pidfd.get() : -1));
-    return kernel::clone_process(0, state_->cgroup.clone_target());
-  }();
-  if (!child) return std::unexpected(child.error());
-  if (child->pid == 0) {
-    channel.first.reset();
-    run_exec({state_->spec, process, stdio, state_->pidfd.get(), root.get(), keyring,
-              channel.second.get()});
-  }
-  channel.second.reset();
-  Heard heard;
-  auto done = [&]() -> Result<> {
-    DAVIT_TRY(state_->cgroup.join(child->pid, state_->cgroup.clone_target() >= 0));
-    (void)kernel::send_message(channel.first.get(), kJoined);
-    return listen(channel.first.get(), 0, state_->options.deadline_ms, heard,
-                  [] { return Result<>(); });
-  }();
-  if (!done) {
-    kill_and_reap(*child);
-    return std::unexpected(done.error());
-  }
-  return Process{child->pid, std::move(child->pidfd), std::move(heard.console),
-                 std::move(heard.warnings)};
+Result<Process> Container::exec(std::string_view process, const Stdio& stdio) {
+  DAVIT_ASSIGN(ProcessSpec spec, parse_process(process));
+  if (!state_->pidfd) return fail(ESRCH, "container \"" + state_->file.id + "\" is not running");
+  ExecPlan plan{spec,
+                nullptr,
+                stdio,
+                state_->pidfd.get(),
+                state_->namespaces,
+                state_->joins_pid,
+                state_->options.no_new_keyring,
+                state_->file.id,
+                state_->options.deadline_ms};
+  if (state_->seccomp && !state_->seccomp->empty()) plan.seccomp = &*state_->seccomp;
+  return start_exec(plan, state_->cgroup);
 }
 
 Result<> Container::kill(int signal) {
-  if (!state_->pidfd) return fail(ESRCH, "send signal " + std::to_string(signal));
+  if (!state_->pidfd) return fail(ESRCH, "container \"" + state_->file.id + "\" is not running");
   return kernel::signal_pidfd(state_->pidfd.get(), signal);
 }
 
@@ -258,9 +253,9 @@ Result<bool> Container::paused() const {
   return state_->cgroup.frozen();
 }
 
-Result<> Container::update(std::string_view text) {
-  DAVIT_ASSIGN(Resources resources, parse_resources(text));
-  return state_->cgroup.update(resources);
+Result<> Container::update(std::string_view resources) {
+  DAVIT_ASSIGN(Resources parsed, parse_resources(resources));
+  return state_->cgroup.update(parsed);
 }
 
 Result<std::vector<pid_t>> Container::pids() const {
@@ -275,36 +270,39 @@ Result<OomWatch> Container::oom_watch() const {
 
 Result<> Container::destroy() {
   Result<> first;
-  auto note = [&](Result<> result) {
-    if (first && !result) first = std::move(result);
+  auto note = [&](Result<> step) {
+    if (first && !step) first = std::move(step);
   };
+  state_->socket.reset();  // ends an init that was never started
   auto left = state_->cgroup.pids();
   if (left && !left->empty()) note(state_->cgroup.kill(SIGKILL));
   note(state_->cgroup.remove());
-  const Spec& spec = state_->spec;
-  if (!spec.hooks.poststop.empty())
-    note(run_hooks(spec.hooks.poststop, "poststop",
-                   state_json(spec, state_->options.id, "stopped", 0, state_->options.bundle)));
-  remove_state(state_->dir());
+  note(run_hooks(state_->poststop, "poststop", state_->hook_state.json("stopped", 0)));
+  note(remove_state(state_->state_dir));
   return first;
 }
 
 Result<> destroy_left_behind(const std::string& bundle, const std::string& state_dir) {
   const std::string& dir = state_dir.empty() ? bundle : state_dir;
   auto container = Container::load(dir);
-  if (!container) {
-    if (container.error().code == ENOENT) return {};  // its creator came not that far
-    return std::unexpected(container.error());
+  if (!container && container.error().code == ENOENT) return {};  // nothing was begun
+  if (container) {
+    if ((*container)->kill(SIGKILL)) {
+      (void)(*container)->kill_all(SIGKILL);
+      // Not our child: its pidfd tells when it is gone.
+      constexpr int kPatienceMs = 5000;
+      struct pollfd item = {(*container)->pidfd(), POLLIN, 0};
+      (void)::poll(&item, 1, kPatienceMs);
+    }
+    return (*container)->destroy();
   }
-  if ((*container)->pidfd() >= 0) {
-    (void)(*container)->kill(SIGKILL);
-    // It is not our child: its pidfd tells when it is gone.
-    pollfd item{(*container)->pidfd(), POLLIN, 0};
-    (void)(*container)->kill_all(SIGKILL);
-    constexpr int kPatienceMs = 5000;
-    (void)::poll(&item, 1, kPatienceMs);
-  }
-  return (*container)->destroy();
+  // Without a readable config.json there are no hooks to run, but all else can be done.
+  DAVIT_ASSIGN(StateFile state, read_state(dir));
+  if (auto init = open_init(state)) (void)kernel::signal_pidfd(init->get(), SIGKILL);
+  Cgroup cgroup = Cgroup::reopen(state.cgroups);
+  DAVIT_TRY(cgroup.kill(SIGKILL));
+  DAVIT_TRY(cgroup.remove());
+  return remove_state(dir);
 }
 
 }  // namespace davit::oci

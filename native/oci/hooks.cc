@@ -2,8 +2,6 @@
 
 #include <fcntl.h>
 #include <poll.h>
-#include <rapidjson/stringbuffer.h>
-#include <rapidjson/writer.h>
 #include <signal.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -12,137 +10,130 @@
 #include <algorithm>
 
 #include "native/kernel/process.h"
+#include "native/oci/json.h"
+#include "native/oci/json_text.h"
 
 namespace davit::oci {
 namespace {
 
-constexpr std::size_t kKeptOutput = 512;
+constexpr std::int64_t kDefaultTimeout = 300;  // seconds
+constexpr std::size_t kMostErrorText = 1024;
 
-long now_ms() {
-  timespec now;
-  ::clock_gettime(CLOCK_MONOTONIC, &now);
-  return now.tv_sec * 1000 + now.tv_nsec / 1'000'000;
+struct Pipe {
+  Fd read, write;
+};
+
+Result<Pipe> make_pipe() {
+  int ends[2];
+  if (::pipe2(ends, O_CLOEXEC) != 0) return fail_errno("pipe");
+  return Pipe{Fd(ends[0]), Fd(ends[1])};
 }
 
-std::vector<char*> pointers(const std::vector<std::string>& texts) {
+std::vector<char*> pointers(const std::vector<std::string>& strings) {
   std::vector<char*> out;
-  out.reserve(texts.size() + 1);
-  for (const std::string& text : texts) out.push_back(const_cast<char*>(text.c_str()));
+  for (const std::string& string : strings) out.push_back(const_cast<char*>(string.c_str()));
   out.push_back(nullptr);
   return out;
 }
 
-[[noreturn]] void exec_hook(const Hook& hook, int in, int err) {
+[[noreturn]] void become(const Hook& hook, int in, int err) {
   int null = ::open("/dev/null", O_WRONLY | O_CLOEXEC);
-  ::dup2(in, 0);
-  ::dup2(null, 1);
-  ::dup2(err, 2);
+  if (::dup2(in, 0) < 0 || ::dup2(null >= 0 ? null : err, 1) < 0 || ::dup2(err, 2) < 0)
+    ::_exit(126);
   (void)kernel::close_on_exec_from(3);
-  std::vector<std::string> args = hook.args.empty() ? std::vector{hook.path} : hook.args;
-  ::execve(hook.path.c_str(), pointers(args).data(), pointers(hook.env).data());
-  ::dprintf(2, "%s", std::strerror(errno));
+  std::vector<std::string> path_only{hook.path};
+  std::vector<char*> args = pointers(hook.args.empty() ? path_only : hook.args);
+  std::vector<char*> env = pointers(hook.env);
+  ::execve(hook.path.c_str(), args.data(), env.data());
+  std::string text = std::string("exec: ") + ::strerror(errno);
+  (void)!::write(2, text.data(), text.size());
   ::_exit(127);
 }
 
-Result<std::pair<Fd, Fd>> make_pipe() {
-  int ends[2];
-  if (::pipe2(ends, O_CLOEXEC) != 0) return fail_errno("pipe");
-  return std::pair(Fd(ends[0]), Fd(ends[1]));
+long now_ms() {
+  struct timespec now;
+  ::clock_gettime(CLOCK_MONOTONIC, &now);
+  return now.tv_sec * 1000 + now.tv_nsec / 1'000'000;
 }
 
-// Feeds the state in and keeps the end of what comes out, until the hook has ended.
-Result<int> attend(const kernel::Child& child, Fd in, int err, const std::string& state,
-                   std::optional<std::int64_t> timeout, std::string& output) {
-  ::fcntl(in.get(), F_SETFL, O_NONBLOCK);
-  std::size_t sent = 0;
-  long end = timeout ? now_ms() + *timeout * 1000 : 0;
-  for (bool exited = false; !exited;) {
-    pollfd items[3] = {{child.pidfd.get(), POLLIN, 0}, {err, POLLIN, 0}, {in.get(), POLLOUT, 0}};
-    int wait = timeout ? static_cast<int>(std::clamp(end - now_ms(), 0L, 1'000'000L)) : -1;
-    int ready = ::poll(items, in ? 3 : 2, wait);
-    if (ready < 0 && errno != EINTR) return fail_errno("poll");
-    if (ready == 0 && now_ms() >= end) {
-      (void)kernel::signal_pidfd(child.pidfd.get(), SIGKILL);
-      (void)kernel::reap(child.pid);
-      return fail(ETIMEDOUT, "ran longer than " + std::to_string(*timeout) + " s and was killed");
+// Feeds the state and collects error output until the hook has ended. False: out of time.
+bool attend(int pidfd, Fd& in, int err, std::string_view state, std::string& said, long end_ms) {
+  bool hears = true;
+  for (;;) {
+    struct pollfd items[3] = {
+        {pidfd, POLLIN, 0}, {hears ? err : -1, POLLIN, 0}, {in ? in.get() : -1, POLLOUT, 0}};
+    int n = ::poll(items, 3, static_cast<int>(std::max(0L, end_ms - now_ms())));
+    if (n < 0 && errno != EINTR) return false;
+    if (n == 0) return false;
+    if (n < 0) continue;
+    if (items[2].revents != 0) {
+      ssize_t sent = ::write(in.get(), state.data(), state.size());
+      if (sent > 0) state.remove_prefix(static_cast<std::size_t>(sent));
+      if ((sent < 0 && errno != EINTR && errno != EAGAIN) || state.empty()) in.reset();
     }
-    exited = items[0].revents != 0;
     if (items[1].revents != 0) {
       char buffer[512];
-      ssize_t n = ::read(err, buffer, sizeof buffer);
-      if (n > 0) output.append(buffer, static_cast<std::size_t>(n));
-      if (output.size() > kKeptOutput) output.erase(0, output.size() - kKeptOutput);
+      ssize_t got = ::read(err, buffer, sizeof buffer);
+      if (got > 0)
+        said.append(buffer, std::min(static_cast<std::size_t>(got), kMostErrorText - said.size()));
+      hears = got > 0 || (got < 0 && (errno == EINTR || errno == EAGAIN));
+      continue;
     }
-    if (in && items[2].revents != 0) {
-      ssize_t n = ::write(in.get(), state.data() + sent, state.size() - sent);
-      if (n > 0) sent += static_cast<std::size_t>(n);
-      if (sent == state.size() || (n < 0 && errno != EAGAIN && errno != EINTR)) in.reset();
-    }
+    if (items[0].revents != 0) return true;
   }
-  return kernel::reap(child.pid);
 }
 
 Result<> run_hook(const Hook& hook, const std::string& state) {
-  DAVIT_ASSIGN(auto in, make_pipe());
-  DAVIT_ASSIGN(auto err, make_pipe());
-  DAVIT_ASSIGN(kernel::Child child, kernel::clone_process(0));
-  if (child.pid == 0) exec_hook(hook, in.first.get(), err.second.get());
-  in.first.reset();
-  err.second.reset();
-  std::string output;
-  // A hook that ends without reading must not end us.
-  sigset_t pipe_signal, old;
-  ::sigemptyset(&pipe_signal);
-  ::sigaddset(&pipe_signal, SIGPIPE);
-  ::sigprocmask(SIG_BLOCK, &pipe_signal, &old);
-  auto status = attend(child, std::move(in.second), err.first.get(), state, hook.timeout, output);
-  timespec none{};
-  while (::sigtimedwait(&pipe_signal, nullptr, &none) > 0) {
+  DAVIT_ASSIGN(Pipe in, make_pipe());
+  DAVIT_ASSIGN(Pipe err, make_pipe());
+  ::fcntl(in.write.get(), F_SETFL, O_NONBLOCK);
+  // A hook that does not read must not end us.
+  struct sigaction ignore = {}, before;
+  ignore.sa_handler = SIG_IGN;
+  ::sigaction(SIGPIPE, &ignore, &before);
+  auto child = kernel::clone_process(0);
+  if (child && child->pid == 0) become(hook, in.read.get(), err.write.get());
+  Result<> result;
+  if (child) {
+    in.read.reset();
+    err.write.reset();
+    std::string said;
+    long end = now_ms() + hook.timeout.value_or(kDefaultTimeout) * 1000;
+    bool ended = attend(child->pidfd.get(), in.write, err.read.get(), state, said, end);
+    if (!ended) (void)kernel::signal_pidfd(child->pidfd.get(), SIGKILL);
+    auto status = kernel::reap(child->pid);
+    while (!said.empty() && said.back() == '\n') said.pop_back();
+    if (!ended)
+      result = fail(ETIMEDOUT, "ended by force");
+    else if (!status)
+      result = std::unexpected(std::move(status).error());
+    else if (WIFSIGNALED(*status))
+      result = fail(0, "ended by signal " + std::to_string(WTERMSIG(*status)) + ": " + said);
+    else if (WEXITSTATUS(*status) != 0)
+      result = fail(0, "exit status " + std::to_string(WEXITSTATUS(*status)) + ": " + said);
+  } else {
+    result = std::unexpected(std::move(child).error());
   }
-  ::sigprocmask(SIG_SETMASK, &old, nullptr);
-  if (!status) return std::unexpected(status.error());
-  if (*status == 0) return {};
-  while (!output.empty() && output.back() == '\n') output.pop_back();
-  std::string how = WIFSIGNALED(*status) ? "signal " + std::to_string(WTERMSIG(*status))
-                                         : "exit status " + std::to_string(WEXITSTATUS(*status));
-  return fail(0, how + (output.empty() ? "" : ", stderr: " + output));
+  ::sigaction(SIGPIPE, &before, nullptr);
+  return result;
 }
 
 }  // namespace
 
-std::string state_json(const Spec& spec, const std::string& id, const char* status, pid_t pid,
-                       const std::string& bundle) {
-  rapidjson::StringBuffer buffer;
-  rapidjson::Writer<rapidjson::StringBuffer> writer(buffer);
-  writer.StartObject();
-  auto text = [&](const char* key, const std::string& value) {
-    writer.Key(key);
-    writer.String(value);
-  };
-  text("ociVersion", spec.oci_version);
-  text("id", id);
-  text("status", status);
-  if (pid > 0) {
-    writer.Key("pid");
-    writer.Int(pid);
-  }
-  text("bundle", bundle);
-  writer.Key("annotations");
-  writer.StartObject();
-  for (const auto& [key, value] : spec.annotations) text(key.c_str(), value);
-  writer.EndObject();
-  writer.EndObject();
-  return buffer.GetString();
+Result<> run_hooks(const std::vector<Hook>& hooks, const char* kind, const std::string& state) {
+  for (const Hook& hook : hooks)
+    if (auto done = run_hook(hook, state); !done)
+      return wrap(std::string(kind) + " hook \"" + hook.path + '"', std::move(done).error());
+  return {};
 }
 
-Result<> run_hooks(const std::vector<Hook>& hooks, const char* kind, const std::string& state) {
-  for (std::size_t i = 0; i < hooks.size(); i++) {
-    auto done = run_hook(hooks[i], state);
-    if (!done)
-      return wrap(std::string(kind) + " hook #" + std::to_string(i) + " \"" + hooks[i].path + '"',
-                  done.error());
-  }
-  return {};
+std::string HookState::json(const char* status, pid_t pid) const {
+  std::string out = "{\"ociVersion\":" + json::quote(oci_version) + ",\"id\":" + json::quote(id) +
+                    ",\"status\":" + json::quote(status);
+  if (pid > 0) out += ",\"pid\":" + std::to_string(pid);
+  out += ",\"bundle\":" + json::quote(bundle);
+  if (!annotations.empty()) out += ",\"annotations\":" + annotations;
+  return out + '}';
 }
 
 }  // namespace davit::oci

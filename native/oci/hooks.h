@@ -1,4 +1,4 @@
-// Hooks of the OCI spec: programs told of the container's state on standard input.
+// Lifecycle hooks: programs that get the container's state as JSON on their standard input.
 #pragma once
 
 #include <string>
@@ -9,12 +9,14 @@
 
 namespace davit::oci {
 
-// The OCI state as JSON: id, status, pid (left out when 0), bundle, annotations.
-std::string state_json(const Spec& spec, const std::string& id, const char* status, pid_t pid,
-                       const std::string& bundle);
-
-// Runs them one after the other. The first that fails, or outlives its timeout (it is killed),
-// ends the run; the error names it and carries the end of what it wrote to stderr.
+// Runs them in order and stops at the first that fails, whose standard error is in the message. A
+// hook without a timeout of its own gets five minutes.
 Result<> run_hooks(const std::vector<Hook>& hooks, const char* kind, const std::string& state);
+
+// The state of the OCI spec. `annotations` is a JSON object or empty.
+struct HookState {
+  std::string oci_version, id, bundle, annotations;
+  std::string json(const char* status, pid_t pid) const;
+};
 
 }  // namespace davit::oci

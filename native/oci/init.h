@@ -1,43 +1,39 @@
-// The two kinds of child: a container's init, and a process that joins it. Both run in a clone of
-// the caller and end in execve or _exit.
+// The first process of a container, from its clone to its program.
 #pragma once
 
-#include <string>
-#include <vector>
-
-#include "native/kernel/fd.h"
+#include "native/oci/cgroup/cgroup.h"
 #include "native/oci/container.h"
+#include "native/oci/namespaces.h"
 #include "native/oci/rootfs.h"
 #include "native/oci/spec.h"
 
 namespace davit::oci {
 
-struct JoinedNamespace {
-  int flag = 0;
-  Fd fd;
-};
-// Opens the namespaces that the spec names by path; EINVAL for a file of another kind.
-Result<std::vector<JoinedNamespace>> open_namespaces(const Spec& spec);
-
-struct InitContext {
-  const Spec& spec;
+// Prepared by the creator; init owns a copy of it all by being its clone.
+struct InitPlan {
+  Spec& spec;
   const CreateOptions& options;
-  const Cgroup& cgroup;
-  const std::string& rootfs;  // absolute
-  const std::vector<JoinedNamespace>& joined;
-  int channel;
+  const Namespaces& namespaces;
+  const Sources& sources;
+  const std::vector<Fd>& task_files;  // of Cgroup::Entrance
+  std::vector<std::string> cgroups;   // Cgroup::paths()
+  int socket = -1;                    // to the creator
+  int listener = -1;                  // where another process may say kStart; -1: nobody may
+  bool helped = false;                // joined namespaces before it was cloned
 };
-[[noreturn]] void run_init(const InitContext& context);
 
-struct ExecContext {
-  const Spec& spec;            // of the container
-  const ProcessSpec& process;  // to run
-  const Stdio& stdio;
-  int init;                    // pidfd
-  int root;                    // the container's root, for one without a mount namespace; else -1
-  const std::string& keyring;  // the session keyring to join; empty for none
-  int channel;
-};
-[[noreturn]] void run_exec(const ExecContext& context);
+// In the clone: never returns.
+[[noreturn]] void run_init(InitPlan& plan);
+
+// Borrowed descriptors as 0, 1, 2; -1 is /dev/null.
+Result<> use_stdio(const Stdio& stdio);
+
+// The end that init and exec share, in the container's root: user, limits, labels, working
+// directory, program. Returns the path to execute.
+Result<std::string> become_user(ProcessSpec& process, const SeccompFilter* seccomp,
+                                std::vector<std::string>& warnings);
+
+// Says what went wrong to the creator and ends.
+[[noreturn]] void give_up(int socket, const Error& error);
 
 }  // namespace davit::oci

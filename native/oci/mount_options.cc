@@ -1,21 +1,18 @@
 #include "native/oci/mount_options.h"
 
-#include <string_view>
-
-#ifndef MOUNT_ATTR_NOSYMFOLLOW
-#define MOUNT_ATTR_NOSYMFOLLOW 0x00200000
-#endif
+#include <sys/mount.h>
 
 namespace davit::oci {
 namespace {
 
-struct Attribute {
+constexpr std::uint64_t kNoSymFollow = 0x00200000;  // MOUNT_ATTR_NOSYMFOLLOW, Linux 5.14
+
+struct AttributeOption {
   const char* name;
   std::uint64_t set, clear;
 };
-
-// runtime-spec, "Linux mount options"; with an `r` before it, the same for all mounts below.
-constexpr Attribute kAttributes[] = {
+// Each also exists with an "r" in front, for the mount and all below it.
+constexpr AttributeOption kAttributes[] = {
     {"ro", MOUNT_ATTR_RDONLY, 0},
     {"rw", 0, MOUNT_ATTR_RDONLY},
     {"nosuid", MOUNT_ATTR_NOSUID, 0},
@@ -26,73 +23,109 @@ constexpr Attribute kAttributes[] = {
     {"exec", 0, MOUNT_ATTR_NOEXEC},
     {"nodiratime", MOUNT_ATTR_NODIRATIME, 0},
     {"diratime", 0, MOUNT_ATTR_NODIRATIME},
-    {"relatime", MOUNT_ATTR_RELATIME, MOUNT_ATTR__ATIME},
-    {"norelatime", 0, MOUNT_ATTR__ATIME},
+    {"nosymfollow", kNoSymFollow, 0},
+    {"symfollow", 0, kNoSymFollow},
     {"noatime", MOUNT_ATTR_NOATIME, MOUNT_ATTR__ATIME},
-    {"atime", 0, MOUNT_ATTR__ATIME},
+    {"atime", MOUNT_ATTR_RELATIME, MOUNT_ATTR__ATIME},
+    {"relatime", MOUNT_ATTR_RELATIME, MOUNT_ATTR__ATIME},
+    {"norelatime", MOUNT_ATTR_RELATIME, MOUNT_ATTR__ATIME},
     {"strictatime", MOUNT_ATTR_STRICTATIME, MOUNT_ATTR__ATIME},
-    {"nostrictatime", 0, MOUNT_ATTR__ATIME},
-    {"nosymfollow", MOUNT_ATTR_NOSYMFOLLOW, 0},
-    {"symfollow", 0, MOUNT_ATTR_NOSYMFOLLOW},
+    {"nostrictatime", MOUNT_ATTR_RELATIME, MOUNT_ATTR__ATIME},
 };
 
-struct Propagation {
+struct PropagationOption {
   const char* name;
-  unsigned long flags;
+  std::uint64_t flag;
 };
-constexpr Propagation kPropagation[] = {
+constexpr PropagationOption kPropagation[] = {
+    {"private", MS_PRIVATE},       {"rprivate", MS_PRIVATE | MS_REC},
     {"shared", MS_SHARED},         {"rshared", MS_SHARED | MS_REC},
     {"slave", MS_SLAVE},           {"rslave", MS_SLAVE | MS_REC},
-    {"private", MS_PRIVATE},       {"rprivate", MS_PRIVATE | MS_REC},
     {"unbindable", MS_UNBINDABLE}, {"runbindable", MS_UNBINDABLE | MS_REC},
 };
 
-const Attribute* find_attribute(std::string_view name) {
-  for (const Attribute& attribute : kAttributes)
-    if (name == attribute.name) return &attribute;
-  return nullptr;
+// Flags of the superblock, which fsconfig takes under the same name.
+constexpr const char* kSuperblockFlags[] = {"sync", "async",  "dirsync",  "lazytime", "nolazytime",
+                                            "mand", "nomand", "iversion", "silent"};
+// Without effect here, as in mount(8).
+constexpr const char* kIgnored[] = {"defaults", "remount", "noiversion", "loud", "auto", "noauto"};
+
+template <std::size_t N>
+bool one_of(const std::string& name, const char* const (&names)[N]) {
+  for (const char* one : names)
+    if (name == one) return true;
+  return false;
 }
 
-void apply(kernel::MountAttributes& to, const Attribute& attribute) {
-  to.set = (to.set & ~attribute.clear) | attribute.set;
-  to.clear = (to.clear & ~attribute.set) | attribute.clear;
-  // The kernel wants all of the atime bits cleared whenever one is set.
-  if ((attribute.set & MOUNT_ATTR__ATIME) != 0) to.clear |= MOUNT_ATTR__ATIME;
+void add(kernel::MountAttributes& to, const AttributeOption& option) {
+  to.set &= ~option.clear;
+  to.set |= option.set;
+  to.clear &= ~option.set;
+  to.clear |= option.clear;
+}
+
+bool add_attribute(const std::string& name, MountOptions& out) {
+  for (const AttributeOption& option : kAttributes) {
+    if (name == option.name) {
+      add(out.top, option);
+      return true;
+    }
+    // "relatime" is itself, not a recursive "elatime"; "rro" is "ro" for all.
+    if (name.front() == 'r' && name.compare(1, std::string::npos, option.name) == 0) {
+      add(out.whole, option);
+      return true;
+    }
+  }
+  return false;
+}
+
+bool add_propagation(const std::string& name, MountOptions& out) {
+  for (const PropagationOption& option : kPropagation) {
+    if (name != option.name) continue;
+    out.propagation = option.flag & ~std::uint64_t{MS_REC};
+    out.propagation_recursive = (option.flag & MS_REC) != 0;
+    return true;
+  }
+  return false;
+}
+
+// "key=value", where a value may itself hold "=".
+kernel::FsOption split(const std::string& option) {
+  std::size_t equals = option.find('=');
+  if (equals == std::string::npos) return {option, ""};
+  return {option.substr(0, equals), option.substr(equals + 1)};
 }
 
 }  // namespace
 
-Result<MountOptions> parse_mount_options(const std::vector<std::string>& options) {
+Result<MountOptions> parse_mount_options(const Mount& mount) {
   MountOptions out;
-  for (const std::string& option : options) {
-    std::string_view name = option;
-    const Propagation* propagation = nullptr;
-    for (const Propagation& known : kPropagation)
-      if (name == known.name) propagation = &known;
+  out.bind = mount.type == "bind";
+  for (const std::string& name : mount.options) {
+    if (name.empty() || one_of(name, kIgnored)) continue;
     if (name == "bind" || name == "rbind") {
       out.bind = true;
       out.recursive |= name == "rbind";
-    } else if (propagation != nullptr) {
-      out.propagation.push_back(propagation->flags);
-    } else if (name == "remount") {
-      out.remount = true;
     } else if (name == "tmpcopyup") {
       out.copy_up = true;
     } else if (name == "idmap" || name == "ridmap") {
-      return fail(ENOSYS, "mount option \"" + option + "\" is not supported yet");
-    } else if (const Attribute* attribute = find_attribute(name)) {
-      apply(out.attributes, *attribute);
-    } else if (name.starts_with('r') && find_attribute(name.substr(1)) != nullptr) {
-      apply(out.recursive_attributes, *find_attribute(name.substr(1)));
-    } else if (name == "defaults" || name == "async" || name == "loud" || name.empty()) {
+      return fail(ENOSYS, "mount option \"" + name + "\": not supported yet");
+    } else if (add_attribute(name, out) || add_propagation(name, out)) {
       continue;
+    } else if (one_of(name, kSuperblockFlags)) {
+      if (name != "silent" && name != "iversion") out.filesystem.emplace_back(name, "");
     } else {
-      std::size_t equals = option.find('=');
-      out.data.emplace_back(option.substr(0, equals),
-                            equals == std::string::npos ? "" : option.substr(equals + 1));
+      out.filesystem.push_back(split(name));
     }
   }
   return out;
+}
+
+Result<std::uint64_t> parse_propagation(const std::string& name) {
+  if (name.empty()) return std::uint64_t{0};
+  for (const PropagationOption& option : kPropagation)
+    if (name == option.name) return option.flag;
+  return fail(EINVAL, "linux.rootfsPropagation: must not be \"" + name + '"');
 }
 
 }  // namespace davit::oci

@@ -1,25 +1,29 @@
-// Mount options of the OCI spec, sorted into what the kernel takes where.
+// The options of an OCI mount, sorted by what carries them out.
 #pragma once
 
-#include <string>
+#include <cstdint>
 #include <vector>
 
 #include "native/kernel/mount.h"
 #include "native/kernel/result.h"
+#include "native/oci/spec.h"
 
 namespace davit::oci {
 
 struct MountOptions {
-  bool bind = false, recursive = false;
-  bool remount = false;
-  bool copy_up = false;                          // tmpcopyup
-  kernel::MountAttributes attributes;            // of the mount itself
-  kernel::MountAttributes recursive_attributes;  // `rro` and its like: of all mounts below, too
-  std::vector<unsigned long> propagation;        // MS_SHARED ..., with MS_REC
-  std::vector<kernel::FsOption> data;            // of the file system
+  bool bind = false, recursive = false;  // recursive: rbind
+  kernel::MountAttributes top;           // of this mount
+  kernel::MountAttributes whole;         // of it and all below ("rro")
+  std::uint64_t propagation = 0;         // MS_SHARED ..., 0 when not given
+  bool propagation_recursive = false;
+  bool copy_up = false;                      // tmpcopyup
+  std::vector<kernel::FsOption> filesystem;  // for the file system itself
+  bool read_only() const { return (top.set & MOUNT_ATTR_RDONLY) != 0; }
 };
 
-// EINVAL for what no kernel would take (idmap options are ENOSYS: not supported yet).
-Result<MountOptions> parse_mount_options(const std::vector<std::string>& options);
+Result<MountOptions> parse_mount_options(const Mount& mount);
+
+// "rslave" and its like as MS_ flags, MS_REC with them; 0 for an empty name.
+Result<std::uint64_t> parse_propagation(const std::string& name);
 
 }  // namespace davit::oci

@@ -4,38 +4,39 @@
 #include <linux/magic.h>
 #include <sys/ioctl.h>
 #include <sys/vfs.h>
-#include <termios.h>
 #include <unistd.h>
 
 #include "native/kernel/in_root.h"
 
 namespace davit::oci {
 
-Result<Terminal> open_terminal(int root, std::uint16_t rows, std::uint16_t columns) {
+Result<Terminal> open_terminal(int root, const ProcessSpec& process) {
   Terminal terminal;
-  DAVIT_ASSIGN(terminal.master,
-               kernel::open_in_root_nofollow(root, "/dev/pts/ptmx", O_RDWR | O_NOCTTY));
+  auto master = kernel::open_in_root(root, "/dev/pts/ptmx", O_RDWR | O_NOCTTY);
+  if (!master) return wrap("terminal", std::move(master).error());
+  terminal.master = std::move(*master);
   struct statfs fs;
-  if (::fstatfs(terminal.master.get(), &fs) != 0) return fail_errno("stat \"/dev/pts/ptmx\"");
-  if (fs.f_type != DEVPTS_SUPER_MAGIC)
-    return fail(0, "\"/dev/pts\" in the container is not a devpts file system");
-  int unlock = 0;
-  if (::ioctl(terminal.master.get(), TIOCSPTLCK, &unlock) != 0)
+  if (::fstatfs(terminal.master.get(), &fs) != 0 || fs.f_type != DEVPTS_SUPER_MAGIC)
+    return fail(ENOTTY, "terminal: \"/dev/pts\" is not a devpts");
+  int locked = 0;
+  if (::ioctl(terminal.master.get(), TIOCSPTLCK, &locked) != 0)
     return fail_errno("unlock the terminal");
-  // The slave by its master, never by a path.
-  terminal.slave = Fd(::ioctl(terminal.master.get(), TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC));
-  if (!terminal.slave) return fail_errno("open the terminal");
-  if (rows != 0 && columns != 0) {
-    winsize size{rows, columns, 0, 0};
+  // The slave comes from the master itself: a path could be somebody else's.
+  terminal.slave.reset(::ioctl(terminal.master.get(), TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC));
+  if (!terminal.slave) return fail_errno("open the terminal's slave");
+  if (process.console_rows != 0 && process.console_columns != 0) {
+    struct winsize size = {process.console_rows, process.console_columns, 0, 0};
     if (::ioctl(terminal.master.get(), TIOCSWINSZ, &size) != 0)
-      return fail_errno("set the size of the terminal");
+      return fail_errno("set the terminal's size");
   }
+  if (::fchown(terminal.slave.get(), process.user.uid, static_cast<gid_t>(-1)) != 0)
+    return fail_errno("give the terminal to its user");
   return terminal;
 }
 
 Result<> use_terminal(int slave) {
-  if (::ioctl(slave, TIOCSCTTY, 0) != 0) return fail_errno("take the controlling terminal");
-  for (int fd : {0, 1, 2})
+  if (::ioctl(slave, TIOCSCTTY, 0) != 0) return fail_errno("take the terminal");
+  for (int fd = 0; fd < 3; ++fd)
     if (::dup2(slave, fd) < 0) return fail_errno("use the terminal");
   return {};
 }

@@ -1,23 +1,19 @@
-// Pseudo terminals from the container's own devpts.
+// Pseudo terminals of a container, made in its own devpts.
 #pragma once
-
-#include <cstdint>
 
 #include "native/kernel/fd.h"
 #include "native/kernel/result.h"
+#include "native/oci/spec.h"
 
 namespace davit::oci {
 
 struct Terminal {
   Fd master, slave;
 };
+// `root` is the container's root. The slave belongs to the process's user.
+Result<Terminal> open_terminal(int root, const ProcessSpec& process);
 
-// A new terminal of the devpts at /dev/pts below `root`, which must be a devpts: an image may put
-// anything there. `rows` and `columns` 0 leave the size alone.
-Result<Terminal> open_terminal(int root, std::uint16_t rows, std::uint16_t columns);
-
-// Makes `slave` the controlling terminal and descriptors 0, 1 and 2 of the calling process, which
-// must lead a session.
+// Makes it the calling session leader's controlling terminal and its standard streams.
 Result<> use_terminal(int slave);
 
 }  // namespace davit::oci

@@ -111,11 +111,6 @@ Result<Cgroup> Cgroup::create(std::string_view cgroups_path, std::string_view id
     }
   }
   if (auto applied = cgroup.apply(resources, true); !applied) return undo(applied.error());
-  if (cgroup.unified_) {
-    auto target = open_dir(cgroup.places_.front().path);
-    if (!target) return undo(target.error());
-    cgroup.clone_target_ = std::move(*target);
-  }
   return cgroup;
 }
 
@@ -154,14 +149,17 @@ const std::string& Cgroup::path_of(std::string_view controller) const {
   return place == nullptr ? kNone : place->path;
 }
 
-Result<> Cgroup::join(pid_t pid, bool born_in_clone_target) const {
+Result<Cgroup::Entrance> Cgroup::entrance() const {
+  Entrance entrance;
   for (const Place& place : places_) {
-    if (unified_ && born_in_clone_target) continue;
-    auto moved =
-        kernel::write_value(AT_FDCWD, (place.path + "/cgroup.procs").c_str(), std::to_string(pid));
-    if (!moved) return wrap("join the cgroup", moved.error());
+    if (place.v2) {
+      DAVIT_ASSIGN(entrance.clone_target, open_dir(place.path));
+      continue;
+    }
+    DAVIT_ASSIGN(Fd tasks, kernel::open_at(AT_FDCWD, (place.path + "/tasks").c_str(), O_WRONLY));
+    entrance.task_files.push_back(std::move(tasks));
   }
-  return {};
+  return entrance;
 }
 
 Result<> Cgroup::apply(const Resources& resources, bool with_devices) const {

@@ -28,10 +28,13 @@ class Cgroup {
   const std::string& path_of(std::string_view controller) const;
   bool unified() const { return unified_; }
 
-  // A descriptor for clone3's CLONE_INTO_CGROUP when v2 is all there is; else -1.
-  int clone_target() const { return clone_target_.get(); }
-  // Moves a process into every directory; what clone_target() has done is not done again.
-  Result<> join(pid_t pid, bool born_in_clone_target) const;
+  // A process joins without the machine-wide lock that moving another process takes (up to 10 ms):
+  // it is born in v2's directory by clone3, and writes itself ("0") to these v1 files.
+  struct Entrance {
+    Fd clone_target;             // for CLONE_INTO_CGROUP; empty without v2
+    std::vector<Fd> task_files;  // v1
+  };
+  Result<Entrance> entrance() const;
 
   Result<> update(const Resources& resources);
   Result<> freeze(bool frozen) const;  // waits until it is so, at most 2 s
@@ -53,7 +56,6 @@ class Cgroup {
 
   std::vector<Place> places_;
   bool unified_ = false;
-  Fd clone_target_;
 };
 
 Result<Stats> read_stats_v1(const Cgroup& cgroup);

@@ -1,0 +1,73 @@
+#include "native/oci/exec.h"
+
+#include <fcntl.h>
+#include <sched.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "native/kernel/file.h"
+#include "native/kernel/proc.h"
+#include "native/oci/channel.h"
+#include "native/oci/identity.h"
+#include "native/oci/launch.h"
+#include "native/oci/process_limits.h"
+#include "native/oci/program.h"
+#include "native/oci/terminal.h"
+
+namespace davit::oci {
+namespace {
+
+Result<> live(ExecPlan& plan, const std::vector<Fd>& task_files, int socket) {
+  Warnings warnings;
+  ::prctl(PR_SET_DUMPABLE, 0);
+  for (const Fd& tasks : task_files)
+    if (::write(tasks.get(), "0", 1) != 1) return fail_errno("join the cgroup");
+  if (::setsid() < 0) return fail_errno("new session");
+  if (!plan.process.terminal) DAVIT_TRY(use_stdio(plan.stdio));
+  DAVIT_ASSIGN(Fd proc, kernel::open_proc());
+  raise_limits(plan.process, 0, proc.get(), warnings);
+  DAVIT_TRY(kernel::join_namespaces(plan.init_pidfd, plan.namespaces));
+  if ((plan.namespaces & CLONE_NEWUSER) != 0) DAVIT_TRY(become_namespace_root());
+  if (!plan.no_new_keyring) DAVIT_TRY(make_session_keyring(plan.id));
+  if (plan.process.terminal) {
+    DAVIT_ASSIGN(Fd root, kernel::open_at(AT_FDCWD, "/", O_PATH | O_DIRECTORY));
+    DAVIT_ASSIGN(Terminal terminal, open_terminal(root.get(), plan.process));
+    DAVIT_TRY(kernel::send_message(socket, kConsole, {}, terminal.master.get()));
+    DAVIT_TRY(use_terminal(terminal.slave.get()));
+  }
+  DAVIT_TRY(set_exec_labels(plan.process, proc.get()));
+  proc.reset();
+  DAVIT_ASSIGN(std::string path, become_user(plan.process, plan.seccomp, warnings));
+  for (const std::string& warning : warnings)
+    DAVIT_TRY(kernel::send_message(socket, kWarning, warning));
+  if (plan.seccomp != nullptr && plan.process.no_new_privileges)
+    DAVIT_TRY(install_seccomp(*plan.seccomp));
+  DAVIT_TRY(kernel::send_message(socket, kReady));
+  return run_program(plan.process, path, 3);
+}
+
+}  // namespace
+
+Result<Process> start_exec(ExecPlan plan, const Cgroup& cgroup) {
+  DAVIT_ASSIGN(Cgroup::Entrance entrance, cgroup.entrance());
+  DAVIT_ASSIGN(auto ends, kernel::message_pair());
+  auto& [own, theirs] = ends;
+  DAVIT_ASSIGN(kernel::Child child, clone_into(plan.joins_pid ? plan.init_pidfd : -1, CLONE_NEWPID,
+                                               0, entrance.clone_target.get()));
+  if (child.pid == 0) {
+    own.reset();
+    auto failed = live(plan, entrance.task_files, theirs.get());
+    give_up(theirs.get(), failed.error());
+  }
+  theirs.reset();
+  Starting starting(std::move(child), std::move(own));
+  Spec none;  // tells serve that an end now is a death
+  DAVIT_TRY(starting.serve({&none, nullptr}, plan.timeout_ms));
+  DAVIT_TRY(starting.serve({}, plan.timeout_ms));
+  kernel::Child running = starting.release();
+  return Process{running.pid, std::move(running.pidfd), std::move(starting.console),
+                 std::move(starting.warnings)};
+}
+
+}  // namespace davit::oci

@@ -1,0 +1,23 @@
+// A further process in a running container.
+#pragma once
+
+#include "native/oci/cgroup/cgroup.h"
+#include "native/oci/container.h"
+#include "native/oci/spec.h"
+
+namespace davit::oci {
+
+struct ExecPlan {
+  ProcessSpec& process;
+  const SeccompFilter* seccomp = nullptr;  // the container's, or none
+  Stdio stdio;
+  int init_pidfd = -1;
+  int namespaces = 0;  // CLONE_NEW* that init has apart from the host's, without pid
+  bool joins_pid = false;
+  bool no_new_keyring = false;
+  std::string id;
+  int timeout_ms = 0;
+};
+Result<Process> start_exec(ExecPlan plan, const Cgroup& cgroup);
+
+}  // namespace davit::oci

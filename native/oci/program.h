@@ -1,0 +1,26 @@
+// Finding a program and becoming it.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "native/kernel/result.h"
+#include "native/oci/spec.h"
+
+namespace davit::oci {
+
+// The file that args[0] means in the calling process's root, to its user. The failure's text is the
+// one that runc's users know: `exec: "x": executable file not found in $PATH`.
+Result<std::string> find_program(const ProcessSpec& process);
+
+// Enters the working directory and proves that it is inside the root (CVE-2024-21626).
+Result<> enter_cwd(const std::string& cwd);
+
+// Adds HOME to the environment when it has none: what the /etc/passwd of the calling process's root
+// says, or "/".
+void add_home(ProcessSpec& process);
+
+// Does not return when it succeeds. Keeps descriptors below `first_closed` open.
+Result<> run_program(const ProcessSpec& process, const std::string& path, unsigned first_closed);
+
+}  // namespace davit::oci

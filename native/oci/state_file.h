@@ -1,0 +1,30 @@
+// state.json: what another process needs to find, kill and clean up a container.
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "native/kernel/fd.h"
+#include "native/kernel/result.h"
+
+namespace davit::oci {
+
+struct StateFile {
+  std::string id, bundle;
+  pid_t pid = -1;
+  std::uint64_t start_time = 0;      // of pid, which alone may be another's by now
+  std::vector<std::string> cgroups;  // Cgroup::paths()
+  bool no_new_keyring = false;
+};
+
+Result<> write_state(const std::string& dir, const StateFile& state);
+Result<StateFile> read_state(const std::string& dir);  // ENOENT when there is none
+Result<> remove_state(const std::string& dir);         // also the socket for starting
+
+// The process, unless it has ended: ESRCH. A pid that is another's by now counts as ended.
+Result<Fd> open_init(const StateFile& state);
+
+}  // namespace davit::oci

@@ -1,0 +1,16 @@
+// linux.sysctl: kernel settings of the container's own namespaces.
+#pragma once
+
+#include "native/kernel/result.h"
+#include "native/oci/spec.h"
+
+namespace davit::oci {
+
+// EINVAL for a setting that is not confined to a namespace which this container has of its own:
+// writing it would change the machine.
+Result<> check_sysctl(const Spec& spec);
+
+// In the container's namespaces, through the host's procfs.
+Result<> write_sysctl(const Spec& spec, int proc);
+
+}  // namespace davit::oci
