@@ -87,7 +87,7 @@ export function createDiffer({ content, mounts: temporary, tools, log }: DifferD
       const place = writablePlace(mounts);
       const { digest, size } =
         place === undefined
-          ? await temporary.withMounted(mounts, (folder) => applyTo({ folder, lower: undefined }))
+          ? await temporary.withMounted(mounts, (folder) => applyTo({ folder, overlay: undefined }))
           : await applyTo(place);
       return { mediaType: UNCOMPRESSED, digest, size };
     },

@@ -7,18 +7,22 @@ const overlay = (...options: string[]): Mount => ({ type: 'overlay', source: 'ov
 
 describe('place', () => {
   it('writes into the source of a bind mount unless it is read-only', () => {
-    assert.deepEqual(writablePlace([bind('rw', 'rbind')]), { folder: '/tree', lower: undefined });
+    assert.deepEqual(writablePlace([bind('rw', 'rbind')]), { folder: '/tree', overlay: undefined });
     assert.equal(writablePlace([bind('ro', 'rbind')]), undefined);
     assert.equal(writablePlace([bind('rbind', 'uidmap=0:1000:1')]), undefined);
   });
 
   it("writes into an overlay's upper layer when nothing about it is special", () => {
     const options = ['workdir=/w', 'upperdir=/u', 'lowerdir=/b:/a', 'index=off'];
-    assert.deepEqual(writablePlace([overlay(...options)]), { folder: '/u', lower: ['/b', '/a'] });
-    for (const special of ['userxattr', 'metacopy=on', 'ro', 'redirect_dir=on', 'volatile']) {
+    assert.deepEqual(writablePlace([overlay(...options)]), {
+      folder: '/u',
+      overlay: { lower: ['/b', '/a'], userXattr: false },
+    });
+    for (const special of ['metacopy=on', 'ro', 'redirect_dir=on', 'volatile']) {
       assert.equal(writablePlace([overlay(...options, special)]), undefined, special);
     }
     assert.equal(writablePlace([overlay('lowerdir=/b:/a')]), undefined);
+    assert.deepEqual(writablePlace([overlay('upperdir=/u', 'userxattr')])?.overlay, { lower: [], userXattr: true });
     assert.equal(writablePlace([overlay('upperdir=/u', 'lowerdir=/with\\:colon')]), undefined);
   });
 

@@ -1,27 +1,36 @@
 // Where the files of a list of mounts are, when they can be reached without mounting.
 import type { Mount } from '../lib/mount.ts';
 
-/** A folder that shows, or takes, exactly what the mounts would. */
+/** A folder that takes exactly what the mounts would. */
 export interface Place {
   readonly folder: string;
-  /** Undefined: a plain tree. Else the folder is overlayfs' upper layer on top of these, the uppermost first. */
-  readonly lower: readonly string[] | undefined;
+  /** Undefined: a plain tree. */
+  readonly overlay: OverlayPlace | undefined;
+}
+
+/** The folder is overlayfs' upper layer. */
+export interface OverlayPlace {
+  /** What is below it, the uppermost first; empty when that is not known yet. */
+  readonly lower: readonly string[];
+  /** overlayfs keeps its marks in user.* attributes. */
+  readonly userXattr: boolean;
 }
 
 /** Options that change nothing about the files. Any other makes mounting necessary. */
 const BIND_OPTIONS = new Set(['bind', 'rbind', 'rw', 'ro']);
-const OVERLAY_OPTIONS = /^(rw|index=(on|off)|(upperdir|workdir|lowerdir)=.*)$/;
+const OVERLAY_OPTIONS = /^(rw|userxattr|index=(on|off)|(upperdir|workdir|lowerdir)=.*)$/;
 
 /** The place to write changes to: an upper layer, or the source of a writable bind mount. */
 export function writablePlace(mounts: readonly Mount[]): Place | undefined {
   const [mount, ...others] = mounts;
   if (mount === undefined || others.length > 0 || mount.target !== '') return undefined;
-  if (isBind(mount)) return mount.options.includes('ro') ? undefined : { folder: mount.source, lower: undefined };
+  if (isBind(mount)) return mount.options.includes('ro') ? undefined : { folder: mount.source, overlay: undefined };
   if (mount.type !== 'overlay' || !mount.options.every((option) => OVERLAY_OPTIONS.test(option))) return undefined;
   const upper = optionValue(mount, 'upperdir=');
   const lower = optionValue(mount, 'lowerdir=');
-  if (upper === undefined || lower === undefined || lower.includes('\\')) return undefined;
-  return { folder: upper, lower: lower.split(':') };
+  if (upper === undefined || lower?.includes('\\')) return undefined;
+  // Clients that unpack layers side by side give the lower ones at commit only.
+  return { folder: upper, overlay: { lower: lower?.split(':') ?? [], userXattr: mount.options.includes('userxattr') } };
 }
 
 /** The folder to read from: the source of a bind mount. */

@@ -1,6 +1,7 @@
 // What native code does for diffs.
 import type { Instant } from '../lib/time.ts';
 import type { WrittenCompression } from './media-types.ts';
+import type { OverlayPlace } from './place.ts';
 
 export interface ApplyJob {
   /** The layer's file. */
@@ -8,8 +9,8 @@ export interface ApplyJob {
   /** Find out from the content how it is compressed; else it is not. */
   readonly detect: boolean;
   readonly folder: string;
-  /** Given: `folder` is an upper layer of overlayfs on top of these; whiteouts are written as overlayfs has them. */
-  readonly lower: readonly string[] | undefined;
+  /** Given: `folder` is an upper layer of overlayfs, and whiteouts are written as overlayfs has them. */
+  readonly overlay: OverlayPlace | undefined;
   /** Wait until the folder's file system is on disk. */
   readonly sync: boolean;
 }

@@ -4,7 +4,7 @@ import path from 'node:path';
 import { createLogger } from '../lib/log.ts';
 import type { Mount } from '../lib/mount.ts';
 import { temporaryFolder } from '../lib/testing/folder.ts';
-import { systemMounts as calls } from './system.ts';
+import { nativeMounts as calls } from './native.ts';
 import { createTemporaryMounts, type MountCalls } from './temporary.ts';
 
 const log = createLogger({ level: 'panic', format: 'text', stream: process.stderr });

@@ -12,7 +12,7 @@ import { createNamespaces } from '../namespaces/store.ts';
 import type { Driver, Snapshotter } from './api.ts';
 import { createNativeDriver } from './drivers/native.ts';
 import { createOverlayDriver } from './drivers/overlayfs.ts';
-import { nodeFiles } from './drivers/node-files.ts';
+import { nativeFiles } from './drivers/native-files.ts';
 import { createSnapshots } from './snapshots.ts';
 import { snapshotterSuite, type Opened } from './testing/suite.ts';
 
@@ -25,8 +25,8 @@ const GC_OPTIONS = {
 };
 
 const overlay = (root: string): Promise<Driver> =>
-  createOverlayDriver(root, nodeFiles, { mountOptions: [], upperdirLabel: false });
-const native = (root: string): Promise<Driver> => createNativeDriver(root, nodeFiles);
+  createOverlayDriver(root, nativeFiles, { mountOptions: [], upperdirLabel: false });
+const native = (root: string): Promise<Driver> => createNativeDriver(root, nativeFiles);
 
 /** The daemon's snapshots on a folder, as compose.ts makes them. */
 async function start(root: string, makeDriver: (root: string) => Promise<Driver>, boot = 'boot-1') {
@@ -208,7 +208,7 @@ describe('snapshots', () => {
   it('tells where the changes are when it is configured to', async () => {
     await using folder = await temporaryFolder();
     const labelled = (root: string): Promise<Driver> =>
-      createOverlayDriver(root, nodeFiles, { mountOptions: ['index=on', 'metacopy=on'], upperdirLabel: true });
+      createOverlayDriver(root, nativeFiles, { mountOptions: ['index=on', 'metacopy=on'], upperdirLabel: true });
     const { subject, stop } = await start(folder.path, labelled);
     await subject.prepare(scope, 'key', '', NO_LABELS);
     await subject.commit(scope, 'base', 'key', '', NO_LABELS);

@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import type { Driver } from '../../snapshots/api.ts';
 import { createNativeDriver } from '../../snapshots/drivers/native.ts';
-import { nodeFiles } from '../../snapshots/drivers/node-files.ts';
+import { nativeFiles } from '../../snapshots/drivers/native-files.ts';
 import { createOverlayDriver } from '../../snapshots/drivers/overlayfs.ts';
 import type { Config } from '../defaults.ts';
 
@@ -13,8 +13,8 @@ export async function createDrivers({ root, plugins }: Config): Promise<Driver[]
   const folder = (configured: string, name: string): string => configured || path.join(root, 'snapshots', name);
   const options = { mountOptions: overlay.mount_options, upperdirLabel: overlay.upperdir_label };
   return [
-    await createOverlayDriver(folder(overlay.root_path, 'overlayfs'), nodeFiles, options),
-    await createNativeDriver(folder(native.root_path, 'native'), nodeFiles),
+    await createOverlayDriver(folder(overlay.root_path, 'overlayfs'), nativeFiles, options),
+    await createNativeDriver(folder(native.root_path, 'native'), nativeFiles),
   ];
 }
 

@@ -1,0 +1,13 @@
+// File trees through the native addon.
+import { copyTree, diskUsage, removeTree, syncFileSystem } from '../../../native/addon/index.ts';
+import type { TreeFiles } from './files.ts';
+
+export const nativeFiles: TreeFiles = {
+  async usage(folder) {
+    const { bytes, inodes } = await diskUsage(folder);
+    return { size: Number(bytes), inodes: Number(inodes) };
+  },
+  remove: (folder) => removeTree(folder),
+  sync: (folder) => syncFileSystem(folder),
+  copy: (from, to) => copyTree(from, to),
+};
