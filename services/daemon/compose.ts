@@ -81,7 +81,7 @@ export async function startDaemon(config: Config, deps: ComposeDeps): Promise<Da
     sharing:
       config.plugins['io.containerd.metadata.v1.bolt'].content_sharing_policy === 'isolated' ? 'isolated' : 'shared',
   });
-  const drivers = await createDrivers(config);
+  const { drivers, unavailable } = await createDrivers(config, log);
   const snapshots = createSnapshots({ metadata, gc, leases, namespaces, events, log, boot: await bootId() }, drivers);
   const temporary = createTemporaryMounts({ folder: path.join(config.state, 'mounts'), calls: nativeMounts, log });
   const diffs = createDiffer({ content, mounts: temporary, tools: nativeTools, log });
@@ -103,7 +103,7 @@ export async function startDaemon(config: Config, deps: ComposeDeps): Promise<Da
   const plugins = () =>
     describePlugins({
       services: [...names],
-      snapshotters: drivers,
+      snapshotters: [...drivers, ...unavailable],
       contentRoot: path.join(config.root, 'content'),
       metadataRoot: path.join(config.root, 'metadata'),
       runtime: tasks.runtime,

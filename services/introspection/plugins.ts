@@ -12,7 +12,8 @@ export interface Parts {
   readonly snapshotters: readonly {
     readonly name: string;
     readonly root: string;
-    readonly capabilities: readonly string[];
+    readonly capabilities?: readonly string[];
+    readonly initError?: Error;
   }[];
   readonly contentRoot: string;
   readonly metadataRoot: string;
@@ -69,8 +70,9 @@ export function describePlugins({ services, snapshotters, contentRoot, metadataR
   if (served.has('containerd.services.content.v1.Content')) {
     plugins.push(plugin(TYPES.content, 'content', { exports: { root: contentRoot } }));
   }
-  for (const { name, root, capabilities } of snapshotters) {
-    plugins.push(plugin(TYPES.snapshotter, name, { platform: true, exports: { root }, capabilities }));
+  for (const { name, root, capabilities = [], initError } of snapshotters) {
+    const failed = initError === undefined ? {} : { initError };
+    plugins.push(plugin(TYPES.snapshotter, name, { platform: true, exports: { root }, capabilities, ...failed }));
   }
   if (served.has('containerd.services.diff.v1.Diff')) {
     plugins.push(plugin(TYPES.differ, 'walking', { platform: true, requires: [TYPES.metadata] }));

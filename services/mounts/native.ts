@@ -7,7 +7,10 @@ export const nativeMounts: MountCalls = {
   async mount(mounts, target) {
     const nested = mounts.find((mount) => mount.target !== '');
     if (nested !== undefined) {
-      throw new Failure('not implemented', `mount of ${nested.source} below its root, on ${nested.target}: not implemented`);
+      throw new Failure(
+        'not implemented',
+        `mount of ${nested.source} below its root, on ${nested.target}: not implemented`,
+      );
     }
     try {
       await mountAll(mounts, target);

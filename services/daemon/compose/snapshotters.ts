@@ -1,21 +1,41 @@
 // Which snapshotters the daemon has, and where they keep their trees.
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
+import type { Logger } from '../../lib/log.ts';
 import type { Driver } from '../../snapshots/api.ts';
 import { createNativeDriver } from '../../snapshots/drivers/native.ts';
 import { nativeFiles } from '../../snapshots/drivers/native-files.ts';
 import { createOverlayDriver } from '../../snapshots/drivers/overlayfs.ts';
 import type { Config } from '../defaults.ts';
 
-export async function createDrivers({ root, plugins }: Config): Promise<Driver[]> {
+export interface Unavailable {
+  readonly name: string;
+  readonly root: string;
+  readonly initError: Error;
+}
+
+/** The drivers that work on this machine, and those that do not. */
+export async function createDrivers({ root, plugins }: Config, log: Logger) {
   const overlay = plugins['io.containerd.snapshotter.v1.overlayfs'];
   const native = plugins['io.containerd.snapshotter.v1.native'];
-  const folder = (configured: string, name: string): string => configured || path.join(root, 'snapshots', name);
   const options = { mountOptions: overlay.mount_options, upperdirLabel: overlay.upperdir_label };
-  return [
-    await createOverlayDriver(folder(overlay.root_path, 'overlayfs'), nativeFiles, options),
-    await createNativeDriver(folder(native.root_path, 'native'), nativeFiles),
+  const makers: readonly [name: string, configured: string, make: (root: string) => Promise<Driver>][] = [
+    ['overlayfs', overlay.root_path, (folder) => createOverlayDriver(folder, nativeFiles, options)],
+    ['native', native.root_path, (folder) => createNativeDriver(folder, nativeFiles)],
   ];
+  const drivers: Driver[] = [];
+  const unavailable: Unavailable[] = [];
+  for (const [name, configured, make] of makers) {
+    const folder = configured || path.join(root, 'snapshots', name);
+    try {
+      drivers.push(await make(folder));
+    } catch (error) {
+      const initError = error instanceof Error ? error : new Error(String(error));
+      log.warn('snapshotter not loaded', { snapshotter: name, error: initError });
+      unavailable.push({ name, root: folder, initError });
+    }
+  }
+  return { drivers, unavailable };
 }
 
 /** Differs with every start of the machine. */

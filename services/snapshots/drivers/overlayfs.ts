@@ -4,9 +4,10 @@
 //   <root>/snapshots/<id>/work   overlayfs' own, for active snapshots
 //
 // A tree without parents, and a view of a single layer, need no overlay: they are bind mounts.
-import { access, chown, lstat, mkdir, readdir, readFile } from 'node:fs/promises';
+import { access, chown, lstat, mkdir, readdir } from 'node:fs/promises';
 import path from 'node:path';
-import { errnoCode } from '../../lib/errors.ts';
+import { probeOverlay } from '../../../native/addon/index.ts';
+import { errnoCode, failedPrecondition } from '../../lib/errors.ts';
 import { NO_LABELS } from '../../lib/labels.ts';
 import type { Mount } from '../../lib/mount.ts';
 import type { Driver } from '../api.ts';
@@ -22,11 +23,20 @@ export interface OverlayOptions {
   readonly upperdirLabel: boolean;
 }
 
-/** Makes the folders below `root` that the driver needs. */
+/**
+ * Makes the folders below `root` that the driver needs.
+ * Throws `failed precondition` where overlayfs cannot work.
+ */
 export async function createOverlayDriver(root: string, files: TreeFiles, options: OverlayOptions): Promise<Driver> {
   const trees = path.join(root, 'snapshots');
   await mkdir(trees, { recursive: true, mode: 0o700 });
-  const mountOptions = [...options.mountOptions, ...(await kernelOptions(options.mountOptions))];
+  const support = await probeOverlay(root);
+  if (!support.supported) {
+    throw failedPrecondition(
+      `overlayfs does not work in ${root}: ${support.reason}; use another snapshotter or file system`,
+    );
+  }
+  const mountOptions = [...options.mountOptions, ...(await kernelOptions(options.mountOptions, support.userXattr))];
   /** Owners of the top folders of committed trees, which never change. */
   const owners = new Map<string, Owner>();
 
@@ -95,10 +105,10 @@ function hasOption(options: readonly string[], name: string): boolean {
   return options.some((option) => option === name || option.startsWith(`${name}=`));
 }
 
-/** Options that this kernel, and this user namespace, ask for and that are not configured. */
-async function kernelOptions(configured: readonly string[]): Promise<string[]> {
+/** Options that this kernel, and a user namespace, ask for and that are not configured. */
+async function kernelOptions(configured: readonly string[], userXattr: boolean): Promise<string[]> {
   const options: string[] = [];
-  if (!hasOption(configured, 'userxattr') && (await inUserNamespace())) options.push('userxattr');
+  if (!hasOption(configured, 'userxattr') && userXattr) options.push('userxattr');
   // With an index a layer could not be in several mounts at once.
   if (!hasOption(configured, 'index') && (await exists('/sys/module/overlay/parameters/index')))
     options.push('index=off');
@@ -113,10 +123,4 @@ async function exists(file: string): Promise<boolean> {
     if (errnoCode(error) === 'ENOENT') return false;
     throw error;
   }
-}
-
-/** Whether ids are mapped: only the initial namespace maps all of them onto themselves. */
-async function inUserNamespace(): Promise<boolean> {
-  const map = await readFile('/proc/self/uid_map', 'utf8');
-  return !/^\s*0\s+0\s+4294967295\s*$/.test(map);
 }
