@@ -49,10 +49,7 @@ function native(): Native {
 }
 
 /** Runs `work` so that `signal` stops it; a stopped one rejects with the signal's reason. */
-async function cancellable<T>(
-  signal: AbortSignal | undefined,
-  work: (cancel: CancelHandle) => Promise<T>,
-): Promise<T> {
+async function cancellable<T>(signal: AbortSignal | undefined, work: (cancel: CancelHandle) => Promise<T>): Promise<T> {
   signal?.throwIfAborted();
   const handle = new (native().CancelHandle)();
   const stop = (): void => handle.cancel();

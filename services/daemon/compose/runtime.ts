@@ -2,6 +2,7 @@
 import { createHash } from 'node:crypto';
 import { mkdir } from 'node:fs/promises';
 import path from 'node:path';
+import { unmountAll } from '../../../native/addon/index.ts';
 import { createEventsTtrpc } from '../../events/service.ts';
 import type { Events } from '../../events/api.ts';
 import { parseDuration } from '../../lib/duration.ts';
@@ -14,7 +15,6 @@ import { createResolver } from '../../runtime/resolve.ts';
 import { createRuntime } from '../../runtime/runtime.ts';
 import { openShimLog } from '../../runtime/shim-log.ts';
 import { createTtrpcServer } from '../../runtime/ttrpc/server.ts';
-import { unmountBelow } from '../../runtime/unmount.ts';
 import type { Config } from '../defaults.ts';
 import { ownSocket, prepareSocket } from '../listen.ts';
 
@@ -60,7 +60,8 @@ export async function startRuntime(config: Config, { log, events, version }: Run
     shimLog,
     bundles: createBundles({
       folder: tasksFolder,
-      unmount: (target) => unmountBelow(target, runProgram),
+      // Lazily, and so with what is mounted below.
+      unmount: (target) => unmountAll(target, { detach: true }),
       failed: (error) => log.error('failed to remove bundle, trying again at the next start', { error }),
     }),
     resolver: createResolver({
