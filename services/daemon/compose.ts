@@ -33,7 +33,6 @@ import { createSnapshotsService } from '../snapshots/service.ts';
 import { createSnapshots } from '../snapshots/snapshots.ts';
 import { createSandboxStoreService } from '../sandbox/service.ts';
 import { createSandboxes } from '../sandbox/store.ts';
-import { createWarm } from '../runtime/warm.ts';
 import type { TaskMetrics } from '../tasks/api.ts';
 import { createTaskMetrics } from '../tasks/metrics.ts';
 import { createTasksService } from '../tasks/service.ts';
@@ -92,11 +91,6 @@ export async function startDaemon(config: Config, deps: ComposeDeps): Promise<Da
   await temporary.recover();
   const uuid = await loadIdentity(config.root);
   const tasks = await startRuntime(config, { log, events, version: deps.build.version });
-
-  const warm = await createWarm();
-  events.listen(({ topic }) => {
-    if (topic === '/containers/create' || topic === '/tasks/exec-added') warm();
-  });
 
   const services: Registration[] = [];
   const names = new Set<string>();
