@@ -11,6 +11,8 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
+#include <algorithm>
+
 #include "native/kernel/file.h"
 
 namespace davit::kernel {
@@ -84,6 +86,19 @@ Result<std::uint64_t> start_time(pid_t pid) {
   for (int field = 2; field < 22 && at != std::string::npos; ++field) at = stat.find(' ', at + 1);
   if (at == std::string::npos) return fail(EINVAL, std::string("parse \"") + path + '"');
   return ::strtoull(stat.c_str() + at, nullptr, 10);
+}
+
+void close_all_from(unsigned first, std::initializer_list<int> keep) {
+  while (true) {
+    // The lowest that is kept, above what is done.
+    unsigned next = ~0U;
+    for (int fd : keep)
+      if (fd >= 0 && static_cast<unsigned>(fd) >= first)
+        next = std::min(next, static_cast<unsigned>(fd));
+    if (next > first) ::syscall(SYS_close_range, first, next == ~0U ? next : next - 1, 0);
+    if (next == ~0U) return;
+    first = next + 1;
+  }
 }
 
 Result<> close_on_exec_from(unsigned first) {

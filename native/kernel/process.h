@@ -4,6 +4,7 @@
 #include <sys/types.h>
 
 #include <cstdint>
+#include <initializer_list>
 
 #include "native/kernel/fd.h"
 #include "native/kernel/result.h"
@@ -29,6 +30,10 @@ Result<> join_namespaces(int fd, int flags);
 
 // Clock ticks since boot at which the process began: with the pid, an identity that is not reused.
 Result<std::uint64_t> start_time(pid_t pid);
+
+// Closes every descriptor from `first` on but those in `keep` (-1 is nothing). For a process that
+// is about to become another and will not return to the owners of what it closes.
+void close_all_from(unsigned first, std::initializer_list<int> keep);
 
 // Marks every descriptor from `first` on close-on-exec.
 Result<> close_on_exec_from(unsigned first);

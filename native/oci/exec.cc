@@ -38,6 +38,7 @@ Result<> live(ExecPlan& plan, const std::vector<Fd>& task_files, int socket) {
   }
   DAVIT_TRY(set_exec_labels(plan.process, proc.get()));
   proc.reset();
+  kernel::close_all_from(3, {socket});
   DAVIT_ASSIGN(std::string path, become_user(plan.process, plan.seccomp, warnings));
   for (const std::string& warning : warnings)
     DAVIT_TRY(kernel::send_message(socket, kWarning, warning));

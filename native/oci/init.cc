@@ -120,6 +120,9 @@ Result<> live(InitPlan& plan) {
   if (spec.personality) DAVIT_TRY(set_personality(*spec.personality));
   DAVIT_TRY(set_exec_labels(spec.process, proc.get()));
   proc.reset();
+  // Nothing of the host's is open any more when paths of the config's choosing are entered.
+  kernel::close_all_from(3 + static_cast<unsigned>(plan.options.preserve_fds),
+                         {plan.socket, plan.listener});
   const SeccompFilter* seccomp = spec.seccomp && !spec.seccomp->empty() ? &*spec.seccomp : nullptr;
   DAVIT_ASSIGN(std::string path, become_user(spec.process, seccomp, warnings));
   for (const std::string& warning : warnings)

@@ -47,9 +47,13 @@ Result<Fd> open_destination(int root, const Mount& mount, bool directory) {
   if (mount.type == "proc" || mount.type == "sysfs") {
     // An image must not choose by a link where these go (CVE-2019-19921).
     auto found = kernel::open_in_root_nofollow(root, mount.destination, O_PATH | O_DIRECTORY);
-    if (found || found.error().code != ENOENT) return found;
-    DAVIT_TRY(kernel::make_dir_in_root(root, mount.destination, 0755));
-    return kernel::open_in_root_nofollow(root, mount.destination, O_PATH | O_DIRECTORY);
+    if (!found && found.error().code == ENOENT) {
+      DAVIT_TRY(kernel::make_dir_in_root(root, mount.destination, 0755));
+      found = kernel::open_in_root_nofollow(root, mount.destination, O_PATH | O_DIRECTORY);
+    }
+    if (!found && (found.error().code == ELOOP || found.error().code == ENOTDIR))
+      return fail(0, '"' + mount.destination + "\" of the image is a link, or no directory");
+    return found;
   }
   return directory ? kernel::make_dir_in_root(root, mount.destination, 0755)
                    : kernel::make_file_in_root(root, mount.destination, 0644);
