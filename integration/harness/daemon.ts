@@ -28,6 +28,11 @@ export interface DaemonOptions {
   /** Where its folder is made; short, because socket paths are. */
   readonly parent?: string;
   readonly environment?: Readonly<Record<string, string>>;
+  /** Where its root and its state are, when not in its folder. */
+  readonly root?: string;
+  readonly state?: string;
+  /** Words before the daemon's own command: a program that executes what follows. */
+  readonly wrapper?: readonly string[];
 }
 
 export interface Daemon {
@@ -80,23 +85,23 @@ function davitProgram(): readonly string[] {
 export function createDaemon(options: DaemonOptions = {}): Daemon {
   const target = options.target ?? targetOf(process.env);
   const directory = mkdtempSync(path.join(options.parent ?? '/tmp', 'davit-test-'));
-  const root = path.join(directory, 'root');
-  const state = path.join(directory, 'state');
+  const root = options.root ?? path.join(directory, 'root');
+  const state = options.state ?? path.join(directory, 'state');
   const address = path.join(directory, 'd.sock');
   const logFile = path.join(directory, 'daemon.log');
   const configFile = path.join(directory, 'config.toml');
   const extra = (options.config ?? '') + shimConfig(target);
   // Containers in a user namespace are to reach their root file system below.
   chmodSync(directory, 0o711);
-  mkdirSync(root);
-  mkdirSync(state);
+  mkdirSync(root, { recursive: true });
+  mkdirSync(state, { recursive: true });
   writeFileSync(
     configFile,
     target === 'containerd' ? containerdConfig(root, state, address) + extra : `version = 3\n${extra}`,
   );
 
   const level = options.logLevel ?? process.env['DAVIT_TEST_LOG'] ?? 'warn';
-  const command =
+  const program =
     target === 'containerd'
       ? ['containerd', '--config', configFile, '--log-level', level]
       : [
@@ -112,6 +117,7 @@ export function createDaemon(options: DaemonOptions = {}): Daemon {
           '--log-level',
           level,
         ];
+  const command = [...(options.wrapper ?? []), ...program];
   const environment = {
     ...process.env,
     // Shims are found in PATH by either daemon.
