@@ -7,6 +7,7 @@ export const SNAPSHOTTERS = ['overlayfs', 'native'] as const;
 
 const STOPPED = 3;
 const TRIES = 100;
+const SNAPSHOT_TRIES = 20;
 
 /** Kills and deletes a task; one that is not there is fine. */
 export async function removeTask(client: Client, id: string): Promise<void> {
@@ -64,15 +65,18 @@ async function snapshotKeys(client: Client, snapshotter: string): Promise<string
   return keys;
 }
 
-/** Children first: a parent refuses until they are gone. */
+/** Children first: a parent refuses until they are gone, also from the disk, which may take a moment. */
 async function removeSnapshots(client: Client, snapshotter: string): Promise<string[]> {
   let keys = await snapshotKeys(client, snapshotter);
   let last: unknown;
-  for (let left = Number.POSITIVE_INFINITY; keys.length > 0 && keys.length < left;) {
-    left = keys.length;
+  for (let fruitless = 0; keys.length > 0 && fruitless < SNAPSHOT_TRIES;) {
+    const had = keys.length;
     for (const key of keys)
       await client.snapshots.Remove({ snapshotter, key }).catch((error: unknown) => (last = error));
     keys = await snapshotKeys(client, snapshotter);
+    if (keys.length < had) continue;
+    fruitless += 1;
+    await sleep(100);
   }
   return keys.map((key) => `snapshot ${snapshotter} ${key}: ${String(last)}`);
 }

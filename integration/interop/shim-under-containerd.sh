@@ -205,7 +205,8 @@ topics=$(grep -o '/tasks/[a-z-]*' "$TMP/events" | tr '\n' ' ')
 # ---- a shim that dies ---------------------------------------------------------------------------
 
 detached z1
+pid=$(task_pid z1)
 kill -9 "$(shims z1)"
 eventually "containerd notices a dead shim" gone has_status z1 RUNNING
-eventually "its container is gone" gone pgrep -f "^sleep 1000"
+eventually "its container is gone" gone kill -0 "$pid"
 discard z1
