@@ -85,6 +85,14 @@ Result<> append_pids(const std::string& path, std::vector<pid_t>& out) {
   return {};
 }
 
+// False when it was there before.
+Result<bool> make_cgroup(const std::string& path) {
+  if (::mkdir(path.c_str(), 0755) == 0) return true;
+  if (errno == EEXIST) return false;
+  DAVIT_TRY(kernel::make_dirs(AT_FDCWD, path.c_str(), 0755));
+  return true;
+}
+
 }  // namespace
 
 Result<Cgroup> Cgroup::create(std::string_view cgroups_path, std::string_view id,
@@ -100,8 +108,13 @@ Result<Cgroup> Cgroup::create(std::string_view cgroups_path, std::string_view id
     auto below = cgroup_path(cgroups_path, hierarchy.own_path, id);
     if (!below) return undo(below.error());
     std::string path = hierarchy.mount + *below;
-    if (auto made = kernel::make_dirs(AT_FDCWD, path.c_str(), 0755); !made)
-      return undo(made.error());
+    auto fresh = make_cgroup(path);
+    if (!fresh) return undo(fresh.error());
+    // Whoever is in there would be killed along with this container.
+    std::vector<pid_t> others;
+    if (!*fresh) (void)append_pids(path, others);
+    if (!others.empty())
+      return undo({EBUSY, "cgroup \"" + path + "\" has processes of somebody else's in it"});
     cgroup.places_.push_back({hierarchy.controllers, path, hierarchy.v2});
     if (hierarchy.v2 && hierarchies.unified) enable_controllers(hierarchy.mount, *below);
     if (hierarchy.has("cpuset")) {
@@ -163,16 +176,17 @@ Result<Cgroup::Entrance> Cgroup::entrance() const {
 }
 
 Result<> Cgroup::apply(const Resources& resources, bool with_devices) const {
+  DAVIT_ASSIGN(DevicePolicy devices, device_policy(resources.devices));
   for (const Place& place : places_) {
     if (place.v2 && !unified_) continue;
     DAVIT_ASSIGN(Fd dir, open_dir(place.path));
     if (place.v2) {
-      if (with_devices) DAVIT_TRY(apply_devices_v2(dir.get(), device_policy(resources.devices)));
+      if (with_devices) DAVIT_TRY(apply_devices_v2(dir.get(), devices));
       DAVIT_TRY(apply_limits_v2(dir.get(), resources));
       continue;
     }
     if (with_devices && has_controller(place.controllers, "devices"))
-      DAVIT_TRY(apply_devices_v1(dir.get(), device_policy(resources.devices)));
+      DAVIT_TRY(apply_devices_v1(dir.get(), devices));
     for (std::string_view rest = place.controllers; !rest.empty();) {
       std::string_view one = rest.substr(0, rest.find(','));
       DAVIT_TRY(apply_limits_v1(dir.get(), one, resources));

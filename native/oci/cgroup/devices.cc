@@ -38,11 +38,22 @@ void add_access(DeviceRule& rule, const std::string& access) {
     if (rule.access.find(c) == std::string::npos) rule.access.push_back(c);
 }
 
-void apply(DevicePolicy& policy, const DeviceRule& rule) {
+std::string number(const std::optional<std::int64_t>& value) {
+  return value ? std::to_string(*value) : "*";
+}
+
+// Whether some device and access is meant by both.
+bool overlap(const DeviceRule& a, const DeviceRule& b) {
+  auto both = [](const auto& x, const auto& y) { return !x || !y || *x == *y; };
+  return (a.type == b.type || a.type == 'a' || b.type == 'a') && both(a.major, b.major) &&
+         both(a.minor, b.minor) && a.access.find_first_of(b.access) != std::string::npos;
+}
+
+Result<> apply(DevicePolicy& policy, const DeviceRule& rule) {
   if (everything(rule)) {
     policy.allow_by_default = rule.allow;
     policy.exceptions.clear();
-    return;
+    return {};
   }
   auto same = std::find_if(policy.exceptions.begin(), policy.exceptions.end(),
                            [&](const DeviceRule& e) { return same_device(e, rule); });
@@ -55,10 +66,13 @@ void apply(DevicePolicy& policy, const DeviceRule& rule) {
     for (char c : rule.access) std::erase(same->access, c);
     if (same->access.empty()) policy.exceptions.erase(same);
   }
-}
-
-std::string number(const std::optional<std::int64_t>& value) {
-  return value ? std::to_string(*value) : "*";
+  if (rule.allow || policy.allow_by_default) return {};
+  for (const DeviceRule& other : policy.exceptions)
+    if (overlap(other, rule))
+      return fail(EINVAL, std::string("linux.resources.devices: cannot deny ") + rule.type + " " +
+                              number(rule.major) + ":" + number(rule.minor) +
+                              ", a wider rule before it allows it");
+  return {};
 }
 
 Result<> write_line(int fd, const std::string& line) {
@@ -68,10 +82,10 @@ Result<> write_line(int fd, const std::string& line) {
 
 }  // namespace
 
-DevicePolicy device_policy(const std::vector<DeviceRule>& rules) {
+Result<DevicePolicy> device_policy(const std::vector<DeviceRule>& rules) {
   DevicePolicy policy;
-  for (const DeviceRule& rule : rules) apply(policy, rule);
-  for (const DeviceRule& rule : default_devices()) apply(policy, rule);
+  for (const DeviceRule& rule : rules) DAVIT_TRY(apply(policy, rule));
+  for (const DeviceRule& rule : default_devices()) DAVIT_TRY(apply(policy, rule));
   return policy;
 }
 

@@ -16,7 +16,8 @@ struct DevicePolicy {
 
 // Applies the rules in order, starting from "nothing", then the devices that every container has:
 // mknod of anything, null, zero, full, tty, random, urandom, console, ptmx, pts.
-DevicePolicy device_policy(const std::vector<DeviceRule>& rules);
+// EINVAL for taking away a part of what a wider rule has given: a cgroup cannot express that.
+Result<DevicePolicy> device_policy(const std::vector<DeviceRule>& rules);
 
 // Writes the policy to the v1 cgroup `dir`.
 Result<> apply_devices_v1(int dir, const DevicePolicy& policy);

@@ -129,6 +129,9 @@ Result<std::string> cgroup_path(std::string_view wanted, const std::string& own_
   if ((path + "/").find("/../") != std::string::npos)
     return fail(EINVAL,
                 "linux.cgroupsPath: \"" + std::string(wanted) + "\" must not contain \"..\"");
+  // All of the machine would be this container's, to be killed with it.
+  if (path.find_first_not_of("/.") == std::string::npos)
+    return fail(EINVAL, "linux.cgroupsPath: must not be the root of the hierarchy");
   return path;
 }
 

@@ -1,0 +1,211 @@
+// The rules behind cgroups without a kernel: where they are, what is written; v2's files on a
+// folder of plain files, since this may be a machine whose limits are v1's. The eBPF device filter
+// is loaded for real where a cgroup2 is mounted.
+#include <dirent.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "native/kernel/file.h"
+#include "native/oci/cgroup/devices.h"
+#include "native/oci/cgroup/hierarchy.h"
+#include "native/oci/cgroup/limits.h"
+#include "native/oci/testing/bundle.h"
+#include "native/oci/testing/check.h"
+
+namespace {
+
+using namespace davit;
+using namespace davit::oci;
+
+class Folder {
+ public:
+  Folder() {
+    char path[] = "/tmp/davit-cgroup-test.XXXXXX";
+    if (::mkdtemp(path) == nullptr) ::abort();
+    path_ = path;
+    fd_.reset(::open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  }
+  ~Folder() { (void)::system(("rm -rf " + path_).c_str()); }
+  const std::string& path() const { return path_; }
+  int fd() const { return fd_.get(); }
+  void file(const char* name, const char* content = "") {
+    Fd fd(::openat(fd_.get(), name, O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
+    CHECK(::write(fd.get(), content, ::strlen(content)) >= 0);
+  }
+  std::string read(const char* name) const {
+    return kernel::read_file(fd_.get(), name).value_or("(none)");
+  }
+
+ private:
+  std::string path_;
+  Fd fd_;
+};
+
+std::string path_or_error(std::string_view path, const char* own = "/own") {
+  auto found = cgroup_path(path, own, "id");
+  return found ? *found : "error: " + found.error().text();
+}
+
+void paths() {
+  CHECK_EQUAL(path_or_error("/a/b"), "/a/b");
+  CHECK_EQUAL(path_or_error("rel/b"), "/own/rel/b");
+  CHECK_EQUAL(path_or_error("rel", "/"), "/rel");
+  CHECK_EQUAL(path_or_error(""), "/own/id");
+  CHECK_EQUAL(path_or_error("system.slice:davit:x"), "/system.slice/davit-x.scope");
+  CHECK_EQUAL(path_or_error("a-b.slice:cri:x"), "/a.slice/a-b.slice/cri-x.scope");
+  CHECK_EQUAL(path_or_error(":p:x"), "/system.slice/p-x.scope");
+  CHECK_CONTAINS(path_or_error("a:b"), "is not of the form slice:prefix:name");
+  CHECK_CONTAINS(path_or_error("/a/../../b"), "must not contain \"..\"");
+  CHECK_CONTAINS(path_or_error("../x"), "must not contain \"..\"");
+  for (const char* root : {"/", "//", "/."})
+    CHECK_CONTAINS(path_or_error(root), "must not be the root");
+}
+
+void hierarchies() {
+  Folder root;
+  for (const char* name : {"cpu,cpuacct", "memory", "systemd", "unified"})
+    CHECK(::mkdirat(root.fd(), name, 0755) == 0);
+  auto found = find_hierarchies(
+      root.path(), "4:cpu,cpuacct:/a\n3:memory:/\n2:absent:/\n1:name=systemd:/s\n0::/u\n");
+  CHECK(found && found->all.size() == 4 && !found->unified);
+  if (found && found->all.size() == 4) {
+    CHECK_EQUAL(found->all[0].mount, root.path() + "/cpu,cpuacct");
+    CHECK(found->all[0].has("cpuacct") && !found->all[0].has("cpua"));
+    CHECK_EQUAL(found->all[0].own_path, "/a");
+    CHECK_EQUAL(found->all[2].mount, root.path() + "/systemd");
+    CHECK(found->all[3].v2);
+  }
+  Folder pure;
+  found = find_hierarchies(pure.path(), "0::/user.slice\n");
+  CHECK(found && found->unified && found->all.size() == 1);
+  CHECK(!find_hierarchies(pure.path(), "3:memory:/\n"));
+}
+
+Resources parsed(const char* json) {
+  auto resources = parse_resources(json);
+  CHECK_EQUAL(resources ? "" : resources.error().text(), "");
+  return resources ? std::move(*resources) : Resources{};
+}
+
+void limits_of_v2() {
+  Folder dir;
+  for (const char* name :
+       {"cpu.weight", "cpu.max", "cpu.max.burst", "cpu.idle", "cpuset.cpus", "cpuset.mems",
+        "memory.max", "memory.swap.max", "memory.low", "pids.max", "io.max", "io.weight",
+        "hugetlb.2MB.max", "rdma.max", "memory.high", "memory.current"})
+    dir.file(name);
+  auto applied = apply_limits_v2(dir.fd(), parsed(R"({
+      "cpu": {"shares": 1024, "quota": 50000, "period": 100000, "burst": 7, "cpus": "0-1",
+              "mems": "0"},
+      "memory": {"limit": 9007199254740993, "swap": 9007199254740994, "reservation": 1000},
+      "pids": {"limit": 33},
+      "blockIO": {"weight": 500, "throttleReadBpsDevice": [{"major": 8, "minor": 0, "rate": 42}]},
+      "hugepageLimits": [{"pageSize": "2MB", "limit": 4194304}],
+      "rdma": {"mlx": {"hcaHandles": 3}},
+      "unified": {"memory.high": "5000"}})"));
+  CHECK_EQUAL(applied ? "" : applied.error().text(), "");
+  CHECK_EQUAL(dir.read("cpu.weight"), "39");
+  CHECK_EQUAL(dir.read("cpu.max"), "50000 100000");
+  CHECK_EQUAL(dir.read("cpu.max.burst"), "7");
+  CHECK_EQUAL(dir.read("cpuset.cpus") + "," + dir.read("cpuset.mems"), "0-1,0");
+  CHECK_EQUAL(dir.read("memory.max"), "9007199254740993");  // above what a double holds
+  CHECK_EQUAL(dir.read("memory.swap.max"), "1");
+  CHECK_EQUAL(dir.read("memory.low"), "1000");
+  CHECK_EQUAL(dir.read("pids.max"), "33");
+  CHECK_EQUAL(dir.read("io.weight"), "default 4950");
+  CHECK_EQUAL(dir.read("io.max"), "8:0 rbps=42");
+  CHECK_EQUAL(dir.read("hugetlb.2MB.max"), "4194304");
+  CHECK_EQUAL(dir.read("rdma.max"), "mlx hca_handle=3 hca_object=max");
+  CHECK_EQUAL(dir.read("memory.high"), "5000");
+
+  Folder unlimited;
+  for (const char* name : {"memory.max", "memory.swap.max", "pids.max", "cpu.max"})
+    unlimited.file(name);
+  CHECK(apply_limits_v2(unlimited.fd(), parsed(R"({"memory": {"limit": -1}, "pids": {"limit": -1},
+                                   "cpu": {"quota": -1}})"))
+            .has_value());
+  CHECK_EQUAL(unlimited.read("memory.max") + unlimited.read("memory.swap.max") +
+                  unlimited.read("pids.max") + unlimited.read("cpu.max"),
+              "maxmaxmaxmax");
+  auto refused = apply_limits_v2(unlimited.fd(), parsed(R"({"cpu": {"shares": 2}})"));
+  CHECK_CONTAINS(refused ? "" : refused.error().text(), "the cpu controller is not enabled");
+  for (const char* key : {"../memory.max", "a/b", ".."}) {
+    Resources evil;
+    evil.unified.emplace_back(key, "1");
+    CHECK(!apply_limits_v2(unlimited.fd(), evil));
+  }
+  CHECK(cpu_weight(2) == 1 && cpu_weight(262144) == 10000);
+  CHECK(io_weight(10) == 1 && io_weight(1000) == 10000);
+}
+
+DeviceRule rule(bool allow, char type, std::optional<std::int64_t> major,
+                std::optional<std::int64_t> minor, const char* access) {
+  return {allow, type, major, minor, access};
+}
+
+void device_policies() {
+  auto policy = device_policy({rule(false, 'a', {}, {}, "rwm"), rule(true, 'c', 10, 200, "rw")});
+  CHECK(policy && !policy->allow_by_default && policy->exceptions.size() == 12);
+  policy = device_policy({rule(true, 'a', {}, {}, "rwm")});
+  CHECK(policy && policy->allow_by_default && policy->exceptions.empty());
+  policy = device_policy({rule(true, 'a', {}, {}, "rwm"), rule(false, 'b', 8, {}, "rwm")});
+  CHECK(policy && policy->allow_by_default && policy->exceptions.size() == 1);
+  // "Nothing" again: what was allowed before it does not count.
+  policy = device_policy({rule(true, 'c', 10, 200, "rw"), rule(false, 'a', {}, {}, "rwm")});
+  CHECK(policy && policy->exceptions.size() == 11);
+  // Silently allowing what the config denies would be a hole.
+  policy = device_policy({rule(true, 'b', 8, {}, "rwm"), rule(false, 'b', 8, 0, "w")});
+  CHECK(!policy);
+  if (!policy) CHECK_CONTAINS(policy.error().text(), "cannot deny b 8:0");
+}
+
+// In a child in the cgroup: whether each device opens, as "yn...".
+std::string opens(const std::string& cgroup) {
+  std::string script = "echo 0 > " + cgroup +
+                       "/cgroup.procs; for d in null zero full; do "
+                       "(: < /dev/$d) 2>&- && printf y || printf n; done;"
+                       "(: > /dev/zero) 2>&- && printf y || printf n";
+  return testing::shell("sh -c '" + script + "'");
+}
+
+void device_filter_of_v2() {
+  constexpr long kCgroup2 = 0x63677270;
+  struct statfs fs;
+  std::string mount = "/sys/fs/cgroup/unified";
+  if (::statfs(mount.c_str(), &fs) != 0 || fs.f_type != kCgroup2) mount = "/sys/fs/cgroup";
+  if (::statfs(mount.c_str(), &fs) != 0 || fs.f_type != kCgroup2 || ::geteuid() != 0) {
+    std::fprintf(stderr, "no cgroup2 here: the device filter is not tested\n");
+    return;
+  }
+  std::string path = mount + "/davit-bpf-test-" + std::to_string(::getpid());
+  CHECK(::mkdir(path.c_str(), 0755) == 0);
+  Fd dir(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  auto attach = [&](DevicePolicy policy) {
+    auto attached = apply_devices_v2(dir.get(), policy);
+    CHECK_EQUAL(attached ? "" : attached.error().text(), "");
+  };
+  CHECK_EQUAL(opens(path), "yyyy");
+  attach({false, {rule(true, 'c', 1, 3, "rwm"), rule(true, 'c', 1, 5, "r")}});
+  CHECK_EQUAL(opens(path), "yynn");
+  // Replaced, not added to.
+  attach({true, {rule(false, 'c', 1, 3, "rwm"), rule(false, 'c', {}, 5, "w")}});
+  CHECK_EQUAL(opens(path), "nyyn");
+  attach({true, {}});
+  CHECK_EQUAL(opens(path), "yyyy");
+  CHECK(::rmdir(path.c_str()) == 0);
+}
+
+}  // namespace
+
+int main() {
+  paths();
+  hierarchies();
+  limits_of_v2();
+  device_policies();
+  device_filter_of_v2();
+  return testing::result();
+}
