@@ -28,7 +28,7 @@ const LONGEST_LIFE_MS = 600;
 const COUNTING = ['sh', '-c', 'i=0; while :; do i=$((i + 1)); echo line $i; usleep 20000; done'];
 
 describe(`random kills: ${ROUNDS} rounds`, () => {
-  const t = useDaemon();
+  const t = useDaemon({ leftByContainerd: 'containerd 1.6 loses the shims of tasks that were being made' });
   const image = busyboxImage();
 
   before(() => putImage(t.client, image));

@@ -25,8 +25,13 @@ export interface Fixture {
   restart(how: 'stop' | 'kill', meanwhile?: () => Promise<void>): Promise<number>;
 }
 
+export interface FixtureOptions extends DaemonOptions {
+  /** Why containerd 1.6 leaves something behind here: on it, leftovers are then removed and printed, no failure. */
+  readonly leftByContainerd?: string;
+}
+
 /** Registers the hooks; the fixture may be used from within tests and hooks only. */
-export function useDaemon(options: DaemonOptions = {}): Fixture {
+export function useDaemon(options: FixtureOptions = {}): Fixture {
   const target = options.target ?? targetOf(process.env);
   const namespaces: string[] = [];
   const connections: Client[] = [];
@@ -92,7 +97,10 @@ export function useDaemon(options: DaemonOptions = {}): Fixture {
     removeNamespaceCgroups(namespaces);
     if (failed || problems.length > 0) printLog(daemon);
     daemon.remove();
-    if (problems.length > 0) throw new Error(`left behind:\n  ${[...new Set(problems)].join('\n  ')}`);
+    if (problems.length === 0) return;
+    const list = [...new Set(problems)].join('\n  ');
+    if (target === 'davit' || options.leftByContainerd === undefined) throw new Error(`left behind:\n  ${list}`);
+    process.stdout.write(`    davit only: leaves nothing behind: ${options.leftByContainerd}:\n  ${list}\n`);
   });
 
   return {
