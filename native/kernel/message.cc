@@ -38,9 +38,10 @@ Result<std::pair<Fd, Fd>> message_pair() {
 }
 
 Result<> send_message(int socket, char kind, std::string_view text, int fd) {
+  if (text.size() >= kMaxMessage) return fail(EMSGSIZE, "send message");
   struct iovec parts[2] = {
       {&kind, 1},
-      {const_cast<char*>(text.data()), std::min(text.size(), kMaxMessage - 1)},
+      {const_cast<char*>(text.data()), text.size()},
   };
   alignas(struct cmsghdr) char control[CMSG_SPACE(sizeof fd)] = {};
   struct msghdr message = {};
@@ -63,8 +64,13 @@ Result<> send_message(int socket, char kind, std::string_view text, int fd) {
 
 Result<Message> receive_message(int socket, int timeout_ms) {
   DAVIT_TRY(wait_readable(socket, timeout_ms));
-  char data[kMaxMessage];
-  struct iovec part = {data, sizeof data};
+  // Its length first: most are a few bytes, but a state with annotations may be many.
+  ssize_t size;
+  do {
+    size = ::recv(socket, nullptr, 0, MSG_PEEK | MSG_TRUNC);
+  } while (size < 0 && errno == EINTR);
+  std::string data(size > 0 ? static_cast<std::size_t>(size) : 1, '\0');
+  struct iovec part = {data.data(), data.size()};
   int fd = -1;
   alignas(struct cmsghdr) char control[CMSG_SPACE(sizeof fd)] = {};
   struct msghdr message = {};
@@ -80,7 +86,7 @@ Result<Message> receive_message(int socket, int timeout_ms) {
   Message received;
   if (n <= 0) return received;
   received.kind = data[0];
-  received.text.assign(data + 1, static_cast<std::size_t>(n) - 1);
+  received.text.assign(data, 1, static_cast<std::size_t>(n) - 1);
   struct cmsghdr* header = CMSG_FIRSTHDR(&message);
   if (header != nullptr && header->cmsg_type == SCM_RIGHTS &&
       header->cmsg_len == CMSG_LEN(sizeof fd)) {

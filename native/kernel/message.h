@@ -13,7 +13,7 @@ namespace davit::kernel {
 // SOCK_SEQPACKET: message borders are kept, and the last close is seen as the end.
 Result<std::pair<Fd, Fd>> message_pair();
 
-inline constexpr std::size_t kMaxMessage = 4096;  // longer texts are cut
+inline constexpr std::size_t kMaxMessage = 128 << 10;  // longer is EMSGSIZE
 
 Result<> send_message(int socket, char kind, std::string_view text = {}, int fd = -1);
 

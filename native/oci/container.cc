@@ -44,8 +44,15 @@ Result<Spec> read_spec(const std::string& bundle) {
   return spec;
 }
 
+// Only hooks read them.
 std::string annotations_json(const Spec& spec) {
+  const Hooks& hooks = spec.hooks;
   std::string out;
+  bool any = false;
+  for (const auto* list : {&hooks.prestart, &hooks.create_runtime, &hooks.create_container,
+                           &hooks.start_container, &hooks.poststart, &hooks.poststop})
+    any |= !list->empty();
+  if (!any) return out;
   for (const auto& [key, value] : spec.annotations)
     out += (out.empty() ? '{' : ',') + json::quote(key) + ':' + json::quote(value);
   return out.empty() ? out : out + '}';
@@ -104,11 +111,10 @@ struct Container::State {
     for (const Namespace& one : spec.namespaces) namespaces |= one.flag & kAnyNamespace;
     joins_pid = spec.find_namespace(CLONE_NEWPID) != nullptr;
     seccomp = std::move(spec.seccomp);
+    has_start_hooks = !spec.hooks.start_container.empty();
+    hook_state = {spec.oci_version, file.id, file.bundle, annotations_json(spec)};
     poststart = std::move(spec.hooks.poststart);
     poststop = std::move(spec.hooks.poststop);
-    has_start_hooks = !spec.hooks.start_container.empty();
-    hook_state = {spec.oci_version, file.id, file.bundle, {}};
-    hook_state.annotations = annotations_json(spec);
   }
 };
 
@@ -222,6 +228,8 @@ Result<> Container::start() {
 Result<Process> Container::exec(std::string_view process, const Stdio& stdio) {
   DAVIT_ASSIGN(ProcessSpec spec, parse_process(process));
   if (!state_->pidfd) return fail(ESRCH, "container \"" + state_->file.id + "\" is not running");
+  // Its process would be frozen before it could say anything.
+  if (state_->cgroup.frozen().value_or(false)) return fail(0, "cannot exec in a paused container");
   ExecPlan plan{spec,
                 nullptr,
                 stdio,
@@ -237,7 +245,11 @@ Result<Process> Container::exec(std::string_view process, const Stdio& stdio) {
 
 Result<> Container::kill(int signal) {
   if (!state_->pidfd) return fail(ESRCH, "container \"" + state_->file.id + "\" is not running");
-  return kernel::signal_pidfd(state_->pidfd.get(), signal);
+  DAVIT_TRY(kernel::signal_pidfd(state_->pidfd.get(), signal));
+  // v1 holds a frozen process back even from dying.
+  if (signal == SIGKILL && !state_->cgroup.unified() && state_->cgroup.frozen().value_or(false))
+    return state_->cgroup.freeze(false);
+  return {};
 }
 
 Result<> Container::kill_all(int signal) {

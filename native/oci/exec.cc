@@ -42,10 +42,8 @@ Result<> live(ExecPlan& plan, const std::vector<Fd>& task_files, int socket) {
   DAVIT_ASSIGN(std::string path, become_user(plan.process, plan.seccomp, warnings));
   for (const std::string& warning : warnings)
     DAVIT_TRY(kernel::send_message(socket, kWarning, warning));
-  if (plan.seccomp != nullptr && plan.process.no_new_privileges)
-    DAVIT_TRY(install_seccomp(*plan.seccomp));
   DAVIT_TRY(kernel::send_message(socket, kReady));
-  return run_program(plan.process, path, 3);
+  return run_program(plan.process, path, plan.process.no_new_privileges ? plan.seccomp : nullptr);
 }
 
 }  // namespace

@@ -130,8 +130,7 @@ Result<> live(InitPlan& plan) {
   DAVIT_TRY(kernel::send_message(plan.socket, kReady));
   DAVIT_ASSIGN(std::string state, wait_for_start(plan.socket, plan.listener));
   DAVIT_TRY(run_hooks(spec.hooks.start_container, "startContainer", state));
-  if (seccomp != nullptr && spec.process.no_new_privileges) DAVIT_TRY(install_seccomp(*seccomp));
-  return run_program(spec.process, path, 3 + static_cast<unsigned>(plan.options.preserve_fds));
+  return run_program(spec.process, path, spec.process.no_new_privileges ? seccomp : nullptr);
 }
 
 }  // namespace

@@ -184,17 +184,18 @@ void hooks_run_in_order_with_the_state() {
     hook(kind, bundle.path() + "/hook", log);
   bundle.prepare("cp $B/hook $R/bin/hook");
   hook("startContainer", "/bin/hook", "/log");
-  bundle.set("/annotations", R"({"a\"b": "c"})");
+  bundle.set("/annotations", R"({"a\"b": "c", "long": ")" + std::string(20000, 'x') + "\"}");
   CHECK(testing::run(bundle).code == 0);
   std::string text = testing::shell("cut -d' ' -f1 " + log);
   CHECK_EQUAL(text, "prestart\ncreateRuntime\ncreateContainer\npoststart\npoststop\n");
   text = testing::shell("grep prestart " + log);
   CHECK_CONTAINS(text, "\"status\":\"creating\"");
   CHECK_CONTAINS(text, "\"id\":\"" + bundle.id() + "\"");
-  CHECK_CONTAINS(text, R"("annotations":{"a\"b":"c"})");
+  CHECK_CONTAINS(text, R"("annotations":{"a\"b":"c","long":"xxx)");
   CHECK_CONTAINS(testing::shell("grep poststop " + log), "\"status\":\"stopped\"");
-  CHECK_CONTAINS(testing::shell("cat " + bundle.rootfs() + "/log"),
-                 "startContainer {\"ociVersion\":\"1.1.0\"");
+  text = testing::shell("cat " + bundle.rootfs() + "/log");
+  CHECK_CONTAINS(text, "xxx\"}}\n");
+  CHECK_CONTAINS(text, "startContainer {\"ociVersion\":\"1.1.0\"");
 }
 
 void a_failing_hook_fails_create() {

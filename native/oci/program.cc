@@ -9,7 +9,7 @@
 
 #include "native/kernel/file.h"
 #include "native/kernel/in_root.h"
-#include "native/kernel/process.h"
+#include "native/oci/identity.h"
 #include "native/oci/process_limits.h"
 
 namespace davit::oci {
@@ -119,11 +119,12 @@ void add_home(ProcessSpec& process) {
     process.env.push_back("HOME=" + home_of(process.user.uid));
 }
 
-Result<> run_program(const ProcessSpec& process, const std::string& path, unsigned first_closed) {
+Result<> run_program(const ProcessSpec& process, const std::string& path,
+                     const SeccompFilter* seccomp) {
   std::vector<char*> args = pointers(process.args), env = pointers(process.env);
-  DAVIT_TRY(kernel::close_on_exec_from(first_closed));
   // Not before: until here descriptors may still have been needed.
   DAVIT_TRY(set_limits(process));
+  if (seccomp != nullptr) DAVIT_TRY(install_seccomp(*seccomp));
   ::execve(path.c_str(), args.data(), env.data());
   return fail_errno("exec \"" + path + '"');
 }

@@ -20,7 +20,9 @@ Result<> enter_cwd(const std::string& cwd);
 // says, or "/".
 void add_home(ProcessSpec& process);
 
-// Does not return when it succeeds. Keeps descriptors below `first_closed` open.
-Result<> run_program(const ProcessSpec& process, const std::string& path, unsigned first_closed);
+// Does not return when it succeeds. `seccomp` is for a process with no_new_privs (or nullptr): it
+// is loaded last, so that the filter need allow nothing but execve.
+Result<> run_program(const ProcessSpec& process, const std::string& path,
+                     const SeccompFilter* seccomp);
 
 }  // namespace davit::oci

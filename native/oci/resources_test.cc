@@ -94,6 +94,7 @@ void pause_and_resume() {
   CHECK(soon([&] { return testing::shell(count + " 2>/dev/null") > "2"; }));
   CHECK(running->pause().has_value());
   CHECK(running->paused().value_or(false));
+  CHECK_EQUAL(running.exec(bundle.process("true")).error, "cannot exec in a paused container");
   std::string before = testing::shell(count);
   ::usleep(100'000);
   CHECK_EQUAL(testing::shell(count), before);
@@ -102,7 +103,7 @@ void pause_and_resume() {
   CHECK(soon([&] { return testing::shell(count) != before; }));
   // A paused container is killed all the same.
   CHECK(running->pause().has_value());
-  CHECK(running->kill_all(SIGKILL).has_value());
+  CHECK(running->kill(SIGKILL).has_value());
   CHECK(WIFSIGNALED(running.wait()));
 }
 
