@@ -7,7 +7,7 @@ import { promisify } from 'node:util';
 import { isNotFound } from '../client/errors.ts';
 import { removeTask } from '../integration/harness/cleanup.ts';
 import { createContainer, createTask, startContainer, STATUS, uniqueId } from '../integration/harness/container.ts';
-import { memoryOf, parentOf, switchesOf } from '../integration/harness/procfs.ts';
+import { memoryOf, parentOf, wakeUpsOf } from '../integration/harness/procfs.ts';
 import { REPOSITORY } from '../integration/harness/target.ts';
 import { inTurn, milliseconds, parallel, type Pair } from './measure.ts';
 import { IMAGE, NAMESPACE, type Subject } from './subject.ts';
@@ -26,6 +26,7 @@ export interface Sides {
 }
 
 const SLEEP = ['sleep', '1000000'];
+const SETTLE_SECONDS = 15;
 const IDLE_SECONDS = 10;
 const run = promisify(execFile);
 
@@ -149,9 +150,10 @@ export async function commandRow(sides: Sides, { runs }: Sizes): Promise<Row | u
 
 export async function idleRows(sides: Sides): Promise<Row[]> {
   const { reference, davit } = sides;
-  await sleep(3000);
+  // Runtimes tidy up their memory once, some seconds after the last work.
+  await sleep(SETTLE_SECONDS * 1000);
   const pids = [reference.daemon.pid, davit.daemon.pid].map((pid) => pid ?? 0);
-  const count = (): number[] => pids.map((pid) => (pid === 0 ? Number.NaN : switchesOf(pid)));
+  const count = (): number[] => pids.map((pid) => (pid === 0 ? Number.NaN : wakeUpsOf(pid)));
   const before = count();
   await sleep(IDLE_SECONDS * 1000);
   const rates = count().map((value, index) => (value - (before[index] ?? 0)) / IDLE_SECONDS);

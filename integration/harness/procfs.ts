@@ -26,12 +26,12 @@ export function memoryOf(pid: number): Memory {
   };
 }
 
-/** Voluntary and involuntary switches of all threads: how often the process woke up. */
-export function switchesOf(pid: number): number {
+/** Voluntary switches of all threads: how often the process went back to sleep. */
+export function wakeUpsOf(pid: number): number {
   let total = 0;
   for (const thread of readdirSync(`/proc/${pid}/task`)) {
     const status = readFileSync(`/proc/${pid}/task/${thread}/status`, 'utf8');
-    for (const [, count] of status.matchAll(/ctxt_switches:\s+(\d+)/g)) total += Number(count);
+    for (const [, count] of status.matchAll(/^voluntary_ctxt_switches:\s+(\d+)/gm)) total += Number(count);
   }
   return total;
 }
