@@ -20,10 +20,10 @@ struct ApplyOptions {
   // The directory to write to. For an overlay its upper directory, and `lowers` what is below it,
   // topmost first; deletions then become whiteouts and opaque marks instead of removals. An overlay
   // without lowers is one whose lower layers are not known yet.
-  std::string root;
-  std::vector<std::string> lowers;
+  std::string root{};
+  std::vector<std::string> lowers{};
   bool overlay = false;
-  OverlayMarks marks;
+  OverlayMarks marks{};
 
   int64_t max_size = -1;     // of the unpacked archive; < 0 is no limit
   int64_t max_entries = -1;  // < 0 is no limit
