@@ -159,6 +159,12 @@ std::vector<Arguments> Arguments::objects(const char* key) {
   return result;
 }
 
+std::optional<Arguments> Arguments::object_or_null(const char* key) {
+  Napi::Value value = get(key, true);
+  if (value.IsNull()) return std::nullopt;
+  return Arguments(*this, value, path_ + "." + key);
+}
+
 bool Arguments::failed() {
   if (problem_->empty()) return false;
   Napi::TypeError::New(env_, *problem_).ThrowAsJavaScriptException();

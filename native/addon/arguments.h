@@ -31,6 +31,7 @@ class Arguments {
   std::optional<std::string> bytes_or_null(const char* key);
   SharedCancel cancel(const char* key);  // a CancelHandle or null
   std::vector<Arguments> objects(const char* key);
+  std::optional<Arguments> object_or_null(const char* key);
 
   // Throws a TypeError in JavaScript if anything was wrong.
   bool failed();

@@ -12,19 +12,13 @@ namespace davit::addon {
 
 using SharedCancel = std::shared_ptr<layer::Cancel>;
 
-class Job;
-
-// Ends with the environment: asks all running jobs to stop and waits for their threads.
 class Environment {
  public:
   explicit Environment(Napi::Env env);
-  ~Environment();
-  Environment(const Environment&) = delete;
-  Environment& operator=(const Environment&) = delete;
 
   static Environment& of(Napi::Env env) { return *env.GetInstanceData<Environment>(); }
 
-  std::unordered_set<Job*> jobs;
+  std::unordered_multiset<layer::Cancel*> cancels;  // of the jobs that run
   Napi::FunctionReference cancel_class;
 };
 

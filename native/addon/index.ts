@@ -10,23 +10,27 @@ import type {
   AppliedLayer,
   ApplyLayerOptions,
   CancelHandle,
+  DiffLayerOptions,
   MountEntry,
   Native,
   NativeMount,
   NativeOutcome,
   OverlaySupport,
   TreeUsage,
+  WrittenLayer,
 } from './native.d.ts';
 
 export type {
   AppliedLayer,
   ApplyLayerOptions,
+  DiffLayerOptions,
   MountEntry,
   NativeError,
   NativeMount,
   NativeOutcome,
   OverlaySupport,
   TreeUsage,
+  WrittenLayer,
 } from './native.d.ts';
 
 let loaded: Native | undefined;
@@ -99,11 +103,19 @@ export async function probeOverlay(directory: string): Promise<OverlaySupport> {
 
 /**
  * Unpacks a layer into a folder. Its content is not trusted: nothing outside of the folder is
- * touched. After a failure the folder holds a part and is to be thrown away. `EBADMSG`: not an archive;
- * `EIO`: it ends early, or the disk failed; `EFBIG`: beyond a limit.
+ * touched. After a failure the folder holds a part and is to be thrown away. `EBADMSG`: not a whole, valid
+ * archive; `EFBIG`: beyond a limit.
  */
 export function applyLayer(options: ApplyLayerOptions, signal?: AbortSignal): Promise<AppliedLayer> {
   return cancellable(signal, (cancel) => native().applyLayer({ ...options, cancel }));
+}
+
+/**
+ * Writes what `right` has changed since `left` as a layer into `file`, which exists and is emptied
+ * first. `ENOTSUP`: an overlay's own marks are not enough here, compare mounted trees instead.
+ */
+export function diffLayer(options: DiffLayerOptions, signal?: AbortSignal): Promise<WrittenLayer> {
+  return cancellable(signal, (cancel) => native().diffLayer({ ...options, cancel }));
 }
 
 /**

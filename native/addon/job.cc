@@ -30,15 +30,17 @@ Napi::Value Job::start(Napi::Env env, std::unique_ptr<Job> owned) {
                                       on_done, &job->done_) != napi_ok) {
     return refuse({0, "prepare thread"});
   }
-  Environment& environment = Environment::of(env);
-  environment.jobs.insert(job);
+  // Runs before Node takes the threadsafe function away, because it is registered after that.
+  napi_add_env_cleanup_hook(env, on_environment_end, job);
+  job->environment_ = &Environment::of(env);
+  job->environment_->cancels.insert(job->cancel_.get());
   Result<layer::Thread> thread = layer::Thread::start([job] {
     job->execute(*job->cancel_);
-    // When the environment is ending this is refused, and the Environment deletes the job.
     napi_call_threadsafe_function(job->done_, nullptr, napi_tsfn_nonblocking);
   });
   if (!thread) {
-    environment.jobs.erase(job);
+    napi_remove_env_cleanup_hook(env, on_environment_end, job);
+    job->forget();
     napi_release_threadsafe_function(job->done_, napi_tsfn_abort);
     return refuse(thread.error());
   }
@@ -47,12 +49,27 @@ Napi::Value Job::start(Napi::Env env, std::unique_ptr<Job> owned) {
   return Napi::Value(env, promise);
 }
 
+void Job::on_environment_end(void* context) {
+  std::unique_ptr<Job> job(static_cast<Job*>(context));
+  // All of them at once, so that the next ones are about to end when it is their turn.
+  for (layer::Cancel* cancel : job->environment_->cancels) cancel->request();
+  job->thread_.join();
+  job->forget();
+}
+
+// A handle may be given to several calls: only this job's element.
+void Job::forget() {
+  auto& cancels = environment_->cancels;
+  cancels.erase(cancels.find(cancel_.get()));
+}
+
 void Job::on_done(napi_env raw_env, napi_value, void* context, void*) {
-  if (raw_env == nullptr) return;  // the environment is ending
+  if (raw_env == nullptr) return;  // on_environment_end() has deleted the job
   std::unique_ptr<Job> job(static_cast<Job*>(context));
   job->thread_.join();
   Napi::Env env(raw_env);
-  Environment::of(env).jobs.erase(job.get());
+  napi_remove_env_cleanup_hook(env, on_environment_end, job.get());
+  job->forget();
   napi_release_threadsafe_function(job->done_, napi_tsfn_release);
   Napi::HandleScope scope(env);
   Napi::Value value;
@@ -74,14 +91,6 @@ Napi::Value run(Napi::Env env, SharedCancel cancel,
 
 Environment::Environment(Napi::Env env)
     : cancel_class(Napi::Persistent(CancelHandle::define(env))) {}
-
-Environment::~Environment() {
-  for (Job* job : jobs) job->cancel_->request();
-  for (Job* job : jobs) {
-    job->thread_.join();
-    delete job;
-  }
-}
 
 Napi::Function CancelHandle::define(Napi::Env env) {
   return DefineClass(env, "CancelHandle", {InstanceMethod<&CancelHandle::request>("cancel")});

@@ -1,4 +1,5 @@
-// Job: work on a thread of its own, and the promise for it.
+// Job: work on a thread of its own, and the promise for it. When the environment ends first, the
+// job is cancelled and its thread waited for.
 //
 // A thread each, not libuv's pool: a layer takes seconds and a program's end may take longer, and
 // four of them would stop every file operation of the process.
@@ -29,10 +30,12 @@ class Job {
   virtual bool outcome(Napi::Env env, Napi::Value& value) = 0;
 
  private:
-  friend class Environment;
   static void on_done(napi_env env, napi_value, void* context, void*);
+  static void on_environment_end(void* job);
+  void forget();
 
   SharedCancel cancel_;
+  Environment* environment_ = nullptr;
   napi_threadsafe_function done_ = nullptr;
   napi_deferred deferred_ = nullptr;
   layer::Thread thread_;

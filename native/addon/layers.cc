@@ -4,11 +4,12 @@
 #include "native/addon/bindings.h"
 #include "native/addon/job.h"
 #include "native/layer/apply.h"
+#include "native/layer/diff.h"
 
 namespace davit::addon {
 namespace {
 
-// `detect`, `none`, `gzip` or `zstd`; the last value of the enumeration's type for anything else.
+// `detect`, `none`, `gzip` or `zstd`.
 std::optional<layer::Compression> compression_from(const std::string& name) {
   if (name == "detect") return layer::Compression::kDetect;
   if (name == "none") return layer::Compression::kNone;
@@ -60,10 +61,47 @@ Napi::Value apply_layer(const Napi::CallbackInfo& info) {
       });
 }
 
+Napi::Value diff_layer(const Napi::CallbackInfo& info) {
+  Napi::Env env = info.Env();
+  Arguments arguments(info, "diffLayer");
+  layer::DiffOptions options;
+  options.left = arguments.string_or_null("left").value_or("");
+  options.right = arguments.string("right");
+  options.overlay = arguments.boolean("overlay");
+  options.marks.user = arguments.boolean("userXattr");
+  std::string path = arguments.string("file");
+  auto compression = compression_from(arguments.string("compression"));
+  if (auto epoch = arguments.object_or_null("epoch")) {
+    options.epoch = layer::Time{epoch->integer("seconds"), epoch->integer("nanos")};
+  }
+  SharedCancel cancel = arguments.cancel("cancel");
+  if (arguments.failed()) return env.Undefined();
+  if (!compression || *compression == layer::Compression::kDetect) {
+    return unknown_compression(env, "diffLayer.args[0]");
+  }
+
+  return run<layer::BlobSummary>(
+      env, cancel,
+      [=](const layer::Cancel& token) -> Result<layer::BlobSummary> {
+        Fd file(open(path.c_str(), O_WRONLY | O_TRUNC | O_NOFOLLOW | O_CLOEXEC));
+        if (!file) return fail_errno("open \"" + path + "\"");
+        return layer::diff(std::move(file), *compression, options, token);
+      },
+      [](Napi::Env result_env, const layer::BlobSummary& summary) {
+        Napi::Object object = Napi::Object::New(result_env);
+        object.Set("digest", summary.digest);
+        object.Set("size", Napi::BigInt::New(result_env, summary.size));
+        object.Set("uncompressedDigest", summary.uncompressed_digest);
+        object.Set("uncompressedSize", Napi::BigInt::New(result_env, summary.uncompressed_size));
+        return object;
+      });
+}
+
 }  // namespace
 
 void add_layers(Napi::Env env, Napi::Object exports) {
   exports.Set("applyLayer", Napi::Function::New<apply_layer>(env, "applyLayer"));
+  exports.Set("diffLayer", Napi::Function::New<diff_layer>(env, "diffLayer"));
 }
 
 }  // namespace davit::addon

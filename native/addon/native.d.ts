@@ -74,6 +74,28 @@ export interface AppliedLayer {
   readonly entries: bigint;
 }
 
+export interface DiffLayerOptions {
+  /** The folder before; null: there was nothing. */
+  readonly left: string | null;
+  readonly right: string;
+  /** `right` is an overlay's upper folder, whose own marks say what has changed; `left` is not read. */
+  readonly overlay: boolean;
+  /** That overlay keeps its marks in user.* attributes. */
+  readonly userXattr: boolean;
+  readonly file: string;
+  readonly compression: 'none' | 'gzip' | 'zstd';
+  /** Not null: no time in the layer is later, and deletions have this one. */
+  readonly epoch: { readonly seconds: bigint | number; readonly nanos: number } | null;
+}
+
+export interface WrittenLayer {
+  /** `sha256:...` and bytes of the file. */
+  readonly digest: string;
+  readonly size: bigint;
+  readonly uncompressedDigest: string;
+  readonly uncompressedSize: bigint;
+}
+
 export interface TreeUsage {
   /** Of allocated blocks. */
   readonly bytes: bigint;
@@ -111,6 +133,7 @@ export interface Native {
   probeOverlay(options: { readonly directory: string }): Promise<OverlaySupport>;
 
   applyLayer(options: ApplyLayerOptions & Cancellable): Promise<AppliedLayer>;
+  diffLayer(options: DiffLayerOptions & Cancellable): Promise<WrittenLayer>;
 
   removeTree(options: { readonly path: string } & Cancellable): Promise<void>;
   copyTree(options: { readonly from: string; readonly to: string } & Cancellable): Promise<void>;

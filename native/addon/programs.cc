@@ -28,7 +28,9 @@ Napi::Value run_program(const Napi::CallbackInfo& info) {
   if (arguments.failed()) return info.Env().Undefined();
   return run<program::Outcome>(
       info.Env(), std::make_shared<layer::Cancel>(),
-      [program = std::move(program)](const layer::Cancel&) { return program::run(program); },
+      [program = std::move(program)](const layer::Cancel& token) {
+        return program::run(program, [&] { return token.requested(); });
+      },
       outcome_to_js);
 }
 

@@ -21,6 +21,7 @@ namespace {
 
 constexpr size_t kMaxOutput = 1 << 20;
 constexpr int kOutputGraceMs = 1000;
+constexpr long kCancelPollMs = 100;
 
 struct Pipe {
   Fd read;
@@ -155,7 +156,7 @@ void set_status(Outcome& outcome, int status) {
 
 }  // namespace
 
-Result<Outcome> run(const Program& program) {
+Result<Outcome> run(const Program& program, const std::function<bool()>& cancelled) {
   // A write to a program that is gone is an errno here, not a signal.
   sigset_t pipe_signal;
   ::sigemptyset(&pipe_signal);
@@ -167,7 +168,12 @@ Result<Outcome> run(const Program& program) {
   size_t written = 0;
   bool ended = false;
   long deadline = now_ms() + program.timeout_ms;
+  bool stopped = false;
   while (!ended || running.out || running.err) {
+    if (!stopped && cancelled && cancelled()) {
+      stopped = true;
+      deadline = now_ms();
+    }
     const long left = deadline - now_ms();
     // Killed and still there: it hangs in the kernel, and nobody can wait for that.
     if (left <= 0 && (ended || outcome.timed_out)) break;
@@ -182,7 +188,8 @@ Result<Outcome> run(const Program& program) {
                        {running.out.get(), POLLIN, 0},
                        {running.err.get(), POLLIN, 0},
                        {ended ? -1 : running.pidfd.get(), POLLIN, 0}};
-    const int ready = ::poll(polled, 4, static_cast<int>(left));
+    const int ready =
+        ::poll(polled, 4, static_cast<int>(cancelled ? std::min(left, kCancelPollMs) : left));
     if (ready <= 0) continue;
     if (polled[0].revents != 0) write_some(running.in, program.input, written);
     if (polled[1].revents != 0) read_some(running.out, outcome.out);
@@ -194,6 +201,7 @@ Result<Outcome> run(const Program& program) {
       deadline = std::min(deadline, now_ms() + kOutputGraceMs);
     }
   }
+  if (stopped) return fail(ECANCELED, "run \"" + program.file + "\"");
   if (!ended) outcome.signal = SIGKILL;
   return outcome;
 }

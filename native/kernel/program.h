@@ -2,6 +2,7 @@
 // Blocks the calling thread; the process is not copied for it, however large it is.
 #pragma once
 
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -28,7 +29,8 @@ struct Outcome {
 
 // The program leads a session of its own; on timeout all of its process group is killed. Of each
 // output 1 MiB is kept. A child that it leaves behind with its outputs is waited for at most 1 s.
-// Fails when it cannot be started.
-Result<Outcome> run(const Program& program);
+// Fails when it cannot be started. `cancelled`, where given, is asked every 100 ms; once it is true
+// the group is killed and the result is ECANCELED.
+Result<Outcome> run(const Program& program, const std::function<bool()>& cancelled = {});
 
 }  // namespace davit::program

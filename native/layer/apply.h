@@ -37,7 +37,7 @@ struct ApplySummary {
 };
 
 // On failure the root holds a part of the layer and must be thrown away. Errors name the entry.
-// EBADMSG: not a valid archive; EIO: it ends early; EFBIG: a limit; ECANCELED.
+// EBADMSG: not a whole, valid archive; EFBIG: a limit; ECANCELED.
 Result<ApplySummary> apply(Fd blob, int64_t offset, int64_t length, Compression compression,
                            const ApplyOptions& options, const Cancel& cancel);
 

@@ -46,7 +46,7 @@ class Copier {
   // Copies what is not a directory and notes the directories.
   Result<> copy_here() {
     std::vector<std::string> directories;
-    DAVIT_ASSIGN(std::vector<DirEntry> entries, list_directory(from_.fd()));
+    DAVIT_ASSIGN(std::vector<DirEntry> entries, from_.list());
     for (DirEntry& entry : entries) {
       DAVIT_TRY(cancel_.check());
       struct stat info;

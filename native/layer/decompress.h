@@ -1,8 +1,8 @@
 // The content of a compressed blob.
 //
 // gzip: several members follow each other, zero padding after the last is accepted, any other
-// garbage is an error as it is for containerd. zstd: several frames, skippable ones too. Input that
-// ends early is EIO's error "unexpected end", never a short success.
+// garbage is an error as it is for containerd. zstd: several frames, skippable ones too. Corrupt
+// data is EBADMSG, and so is data that ends early: never a short success.
 #pragma once
 
 #include <memory>

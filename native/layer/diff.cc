@@ -13,7 +13,7 @@ namespace davit::layer {
 namespace {
 
 Result<std::vector<std::string>> sorted_names(const DirStack& stack) {
-  DAVIT_ASSIGN(std::vector<DirEntry> entries, list_directory(stack.fd()));
+  DAVIT_ASSIGN(std::vector<DirEntry> entries, stack.list());
   std::vector<std::string> names;
   for (DirEntry& entry : entries) names.push_back(std::move(entry.name));
   std::sort(names.begin(), names.end());

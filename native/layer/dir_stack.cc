@@ -64,6 +64,12 @@ Result<> DirStack::leave() {
   return {};
 }
 
+Result<std::vector<DirEntry>> DirStack::list() const {
+  Result<std::vector<DirEntry>> entries = list_directory(fd());
+  if (!entries) return wrap("\"" + path("") + "\"", std::move(entries).error());
+  return entries;
+}
+
 std::string DirStack::path(const std::string& name) const {
   std::string inside = path_in_root(name);
   return inside.empty() ? label_ : label_ + "/" + inside;
@@ -87,8 +93,8 @@ Result<std::vector<DirEntry>> list_directory(int fd) {
   if (lseek(fd, 0, SEEK_SET) < 0) return fail_errno("rewind directory");
   for (;;) {
     ssize_t got = getdents64(fd, buffer.get(), kListBuffer);
-    if (got < 0) return fail_errno("read directory");
-    if (got == 0) return entries;
+    if (got < 0 && errno != ENOENT) return fail_errno("read directory");
+    if (got <= 0) return entries;
     for (ssize_t at = 0; at < got;) {
       const auto* entry = reinterpret_cast<const dirent64*>(buffer.get() + at);
       at += entry->d_reclen;

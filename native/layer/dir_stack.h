@@ -15,6 +15,14 @@
 
 namespace davit::layer {
 
+// The entries of a directory, as getdents64 gives them, "." and ".." left out. One that has been
+// removed meanwhile has none.
+struct DirEntry {
+  std::string name;
+  unsigned char type;  // DT_*; DT_UNKNOWN on file systems without it
+};
+Result<std::vector<DirEntry>> list_directory(int fd);
+
 class DirStack {
  public:
   // `label` is how the root is called in errors.
@@ -28,6 +36,9 @@ class DirStack {
   Result<> enter(const std::string& name);
   // Back to the parent; not from the root. Fails with ESTALE if the directory was moved meanwhile.
   Result<> leave();
+
+  // The entries of the current directory.
+  Result<std::vector<DirEntry>> list() const;
 
   // Path of `name` in the current directory, for errors; relative to the root for `path_in_root`.
   std::string path(const std::string& name) const;
@@ -49,12 +60,5 @@ class DirStack {
   std::string label_;
   std::vector<Level> levels_;
 };
-
-// The entries of a directory, as getdents64 gives them, "." and ".." left out.
-struct DirEntry {
-  std::string name;
-  unsigned char type;  // DT_*; DT_UNKNOWN on file systems without it
-};
-Result<std::vector<DirEntry>> list_directory(int fd);
 
 }  // namespace davit::layer

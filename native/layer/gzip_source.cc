@@ -56,7 +56,7 @@ class GzipSource : public ByteSource {
       size_t produced = static_cast<size_t>(state_->next_out - out.data());
       if (produced > 0) return produced;
       if (exhausted && state_->block_state != ISAL_BLOCK_FINISH) {
-        return fail(EIO, "gzip: unexpected end of data");
+        return fail(EBADMSG, "gzip: unexpected end of data");
       }
     }
     return 0;

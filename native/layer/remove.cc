@@ -21,9 +21,8 @@ std::unexpected<Error> cannot(int code, const std::string& path) {
 // Removes what is not a directory and what is an empty one, and returns the directories left over.
 Result<std::vector<std::string>> sweep(const DirStack& stack) {
   std::vector<std::string> full;
-  Result<std::vector<DirEntry>> entries = list_directory(stack.fd());
-  if (!entries) return wrap("remove \"" + stack.path("") + "\"", std::move(entries).error());
-  for (const DirEntry& entry : *entries) {
+  DAVIT_ASSIGN(std::vector<DirEntry> entries, stack.list());
+  for (const DirEntry& entry : entries) {
     bool directory = entry.type == DT_DIR;
     if (!directory && unlinkat(stack.fd(), entry.name.c_str(), 0) < 0 && errno != ENOENT) {
       if (errno != EISDIR) return cannot(errno, stack.path(entry.name));

@@ -48,7 +48,7 @@ Result<Usage> disk_usage(const std::string& root, const Cancel& cancel) {
   auto count_here = [&]() -> Result<> {
     DAVIT_TRY(cancel.check());
     std::vector<std::string> directories;
-    DAVIT_ASSIGN(std::vector<DirEntry> entries, list_directory(stack.fd()));
+    DAVIT_ASSIGN(std::vector<DirEntry> entries, stack.list());
     for (DirEntry& entry : entries) {
       if (counter.add(stack.fd(), entry.name.c_str())) directories.push_back(std::move(entry.name));
     }

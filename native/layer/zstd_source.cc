@@ -31,7 +31,7 @@ class ZstdSource : public ByteSource {
       if (ZSTD_isError(hint)) return fail(EBADMSG, std::string("zstd: ") + ZSTD_getErrorName(hint));
       frame_done_ = hint == 0;
       if (space.pos > 0) return space.pos;
-      if (exhausted && !frame_done_) return fail(EIO, "zstd: unexpected end of data");
+      if (exhausted && !frame_done_) return fail(EBADMSG, "zstd: unexpected end of data");
     }
   }
 

@@ -1,6 +1,6 @@
 // Layers through the native addon.
-import { applyLayer } from '../../native/addon/index.ts';
-import { Failure, invalidArgument, notImplemented } from '../lib/errors.ts';
+import { applyLayer, diffLayer } from '../../native/addon/index.ts';
+import { Failure, invalidArgument } from '../lib/errors.ts';
 import type { LayerTools } from './tools.ts';
 
 export const nativeTools: LayerTools = {
@@ -26,7 +26,16 @@ export const nativeTools: LayerTools = {
       throw signal.aborted ? error : classified(error);
     }
   },
-  compare: () => Promise.reject(notImplemented('computing a layer')),
+
+  async compare({ left, right, file, compression, epoch }, signal) {
+    try {
+      const options = { left, right, overlay: false, userXattr: false, file, compression, epoch: epoch ?? null };
+      const { digest, size, uncompressedDigest } = await diffLayer(options, signal);
+      return { digest, size: Number(size), uncompressed: uncompressedDigest };
+    } catch (error) {
+      throw signal.aborted ? error : classified(error);
+    }
+  },
 };
 
 /** What went wrong with a layer, in the API's classes: a broken archive is the client's, a full disk is not. */
@@ -34,7 +43,6 @@ function classified(error: unknown): unknown {
   if (!(error instanceof Error) || !('code' in error)) return error;
   switch (error.code) {
     case 'EBADMSG':
-    case 'EIO':
       return invalidArgument(error.message, { cause: error });
     case 'ENOSPC':
     case 'EDQUOT':
