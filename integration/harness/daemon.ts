@@ -121,7 +121,9 @@ export function createDaemon(options: DaemonOptions = {}): Daemon {
   const environment = {
     ...process.env,
     // Shims are found in PATH by either daemon.
-    PATH: `${path.join(REPOSITORY, 'bin')}:${process.env['PATH'] ?? ''}`,
+    PATH: [path.join(REPOSITORY, 'bin'), process.env['DAVIT_TEST_CONTAINERD'], process.env['PATH']]
+      .filter((part) => part !== undefined && part !== '')
+      .join(':'),
     ...options.environment,
   };
 

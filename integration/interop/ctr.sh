@@ -4,12 +4,14 @@
 #   ctr.sh                               a daemon of its own (DAVIT_TEST_TARGET=containerd|davit)
 #   ctr.sh SOCKET IMAGES [SECTION...]    the daemon that listens there
 #
+# DAVIT_TEST_CONTAINERD: a directory with another ctr and containerd than those in PATH.
 # IMAGES is a directory of archives (harness/write-images.ts), SECTION a file of checks/.
 # One line per check; the last line is "N passed, N failed"; exit status 1 when one failed.
 set -u -o pipefail
 # Output is compared, so it must not depend on the caller's locale or settings.
 export LC_ALL=C
 unset CONTAINERD_ADDRESS CONTAINERD_NAMESPACE CONTAINERD_SNAPSHOTTER
+PATH=${DAVIT_TEST_CONTAINERD:+$DAVIT_TEST_CONTAINERD:}$PATH
 
 here=$(cd "$(dirname "$0")" && pwd)
 if [ $# -eq 0 ]; then exec node "$here/../../dist/integration/interop/main.js"; fi

@@ -10,7 +10,7 @@ fi
 pid=$(task_pid limited)
 matches 'the process is in its cgroup' "/$NS/limited" cat "/proc/$pid/cgroup"
 matches 'task metrics prints a table' '^ID +TIMESTAMP' ctr task metrics limited
-matches 'task metrics names the container' '^limited +20' ctr task metrics limited
+matches 'task metrics names the container' '^limited +(20|seconds:)' ctr task metrics limited
 matches 'task metrics has the memory limit' 'memory\.limit_in_bytes +67108864|memory\.usage_limit +67108864' ctr task metrics limited
 matches 'task metrics --format json' '"cpu"|"CPU"' ctr task metrics --format json limited
 discard limited

@@ -21,7 +21,7 @@ same 'run --env-file' yes in_container --env-file "$TMP/env" -- sh -c 'echo $FRO
 same 'run --cwd' /tmp in_container --cwd /tmp -- pwd
 same 'run without --cwd is in the root' / in_container -- pwd
 same 'the image sets user, directory and environment' '1000:1000 /home yes' bash -c "
-  ctr --address '$ADDRESS' -n '$NS' image import '$IMAGES/user.tar' >/dev/null
+  ctr --address '$ADDRESS' -n '$NS' image import ${LOCAL_VERBS:+--local} '$IMAGES/user.tar' >/dev/null
   ctr --address '$ADDRESS' -n '$NS' run --rm '$USERIMAGE' image-user sh -c 'echo \$(id -u):\$(id -g) \$(pwd) \$FROM_IMAGE'"
 ctr image rm --sync "$USERIMAGE" >/dev/null
 
