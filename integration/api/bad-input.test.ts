@@ -71,6 +71,13 @@ describe('bad input', () => {
     assert.deepEqual(info?.labels, fits);
   });
 
+  it('labels have a name', async () => {
+    const request = { container: { id: uniqueId(), runtime: { name: RUNTIME }, spec: json(SPEC_URL, {}) } };
+    const nameless = { container: { ...request.container, labels: { '': 'x' } } };
+    await assert.rejects(t.client.containers.Create(nameless), /key/);
+    await assert.rejects(t.client.containers.Get({ id: request.container.id }), /not found/);
+  });
+
   it('labels may be called anything', async () => {
     const labels = { ['__proto__']: 'a', constructor: 'b', toString: 'c', 'a b': 'd', ü: 'e' };
     const id = uniqueId();

@@ -137,6 +137,15 @@ describe('content', () => {
     await abort(t.client, 'gap');
   });
 
+  it('leaves what is written alone when an action is not known', async () => {
+    const writer = t.client.content.Write();
+    await ask(writer, { action: WRITE.WRITE, ref: 'unknown', data: Buffer.from('12345') });
+    await ask(writer, { action: 7 });
+    assert.equal((await ask(writer, { action: WRITE.STAT })).offset, '5');
+    writer.cancel();
+    await abort(t.client, 'unknown');
+  });
+
   it('refuses a second writer while the first is there', async () => {
     const writer = t.client.content.Write();
     await ask(writer, { action: WRITE.WRITE, ref: 'locked', data: Buffer.from('mine') });

@@ -53,6 +53,7 @@ describe('leases', () => {
       t.client.leases.AddResource({ id: 'resources', resource: { id: 'x', type: 'nothing' } }),
       'not implemented',
     );
+    await assert.rejects(t.client.leases.AddResource({ id: 'resources', resource: { id: '', type: 'images' } }));
     await fails(t.client.leases.AddResource({ id: 'unknown', resource: { id: digest, type: 'content' } }), 'not found');
     await fails(t.client.leases.ListResources({ id: 'unknown' }), 'not found');
     await t.client.leases.Delete({ id: 'resources', sync: true });

@@ -62,7 +62,8 @@ async function refuseKnownBlob(
 }
 
 async function answerable(request: WriteContentRequest, writer: Writer, expectation: Expectation): Promise<void> {
-  if (request.action === WriteAction.STAT) return;
+  // An action that this daemon does not know must not touch what is written.
+  if (request.action !== WriteAction.WRITE && request.action !== WriteAction.COMMIT) return;
   const offset = Number(request.offset);
   const current = writer.status.offset;
   if (offset > 0 && offset !== current) {

@@ -2,7 +2,7 @@
 import { codec } from '../../proto/messages.ts';
 import type { RuntimeInfo, RuntimeRequest } from '../../proto/gen/containerd.types.ts';
 import type { Any } from '../../proto/gen/google.protobuf.ts';
-import { notImplemented } from '../lib/errors.ts';
+import { invalidArgument, notImplemented } from '../lib/errors.ts';
 import type { Runtime } from '../runtime/api.ts';
 import type { Plugin } from './api.ts';
 
@@ -94,7 +94,15 @@ const infos = codec<RuntimeInfo>('containerd.types.RuntimeInfo');
 
 async function runtimeInfo(runtime: Runtime, options: Any): Promise<Any> {
   if (options.type_url !== requests.name) throw notImplemented(`unknown request type ${options.type_url}`);
-  const request = requests.decode(options.value);
+  const request = requestIn(options);
   const info = await runtime.info(request.runtime_path, request.options);
   return { type_url: infos.name, value: infos.encode(info) };
+}
+
+function requestIn({ value }: Any): RuntimeRequest {
+  try {
+    return requests.decode(value);
+  } catch (error) {
+    throw invalidArgument('failed to unmarshal plugin info Options: ill-formed message', { cause: error });
+  }
 }

@@ -124,6 +124,7 @@ function validateResource({ type, id }: Resource): void {
   } else {
     throw notImplemented(`resource type ${type} not supported yet`);
   }
+  if (id === '') throw invalidArgument(`${type} resource id must not be empty`);
 }
 
 function rank(resource: Resource): number {

@@ -13,8 +13,9 @@ const MAX_SIZE = 4096;
 /** How much of a key an error shows. */
 const MAX_SHOWN = 64;
 
-/** Throws `invalid argument` when key and value together are longer than containerd allows. */
+/** Throws `invalid argument` for an empty key, and when key and value together are longer than containerd allows. */
 export function validateLabel(key: string, value: string): void {
+  if (key === '') throw invalidArgument('label key must not be empty');
   const size = Buffer.byteLength(key) + Buffer.byteLength(value);
   if (size <= MAX_SIZE) return;
   throw invalidArgument(
