@@ -3,12 +3,13 @@
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <seccomp.h>
-#include <sys/mman.h>
-#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include <memory>
+#include <algorithm>
+
+#include "native/oci/seccomp_library.h"
+#include "native/oci/seccomp_program.h"
 
 namespace davit::oci {
 namespace {
@@ -92,24 +93,17 @@ Result<std::uint32_t> arch_of(const std::string& name, const At& at) {
   return found->value;
 }
 
-using Context = std::unique_ptr<void, void (*)(scmp_filter_ctx)>;
-
-// Negative results of libseccomp are errno values.
-Result<> check(int result, const At& at) {
-  if (result == 0) return {};
-  return fail(-result, at.path);
-}
-
-Result<> add_architectures(scmp_filter_ctx context, const Value& seccomp, const At& at) {
+// The own architecture is always among them.
+Result<std::vector<std::uint32_t>> architectures_of(const Value& seccomp, const At& at) {
   std::vector<std::string> names;
   DAVIT_TRY(json::get(seccomp, "architectures", at, names));
+  std::vector<std::uint32_t> architectures{::seccomp_arch_native()};
   for (std::size_t i = 0; i < names.size(); i++) {
-    At here = (at / "architectures")[i];
-    DAVIT_ASSIGN(std::uint32_t arch, arch_of(names[i], here));
-    int added = ::seccomp_arch_add(context, arch);
-    if (added != -EEXIST) DAVIT_TRY(check(added, here));
+    DAVIT_ASSIGN(std::uint32_t arch, arch_of(names[i], (at / "architectures")[i]));
+    if (std::find(architectures.begin(), architectures.end(), arch) == architectures.end())
+      architectures.push_back(arch);
   }
-  return {};
+  return architectures;
 }
 
 Result<std::vector<scmp_arg_cmp>> arguments_of(const Value& rule, const At& at) {
@@ -134,45 +128,35 @@ Result<std::vector<scmp_arg_cmp>> arguments_of(const Value& rule, const At& at) 
   return arguments;
 }
 
-Result<> add_to(scmp_filter_ctx context, std::uint32_t action, int number,
-                const std::vector<scmp_arg_cmp>& arguments, const At& at) {
-  bool repeated = false;
-  for (std::size_t i = 0; i < arguments.size(); i++)
-    for (std::size_t j = i + 1; j < arguments.size(); j++)
-      repeated |= arguments[i].arg == arguments[j].arg;
-  if (!repeated)
-    return check(
-        ::seccomp_rule_add_array(context, action, number, static_cast<unsigned>(arguments.size()),
-                                 arguments.data()),
-        at);
-  // libseccomp takes one condition per argument; runc then makes each a rule of its own.
-  for (const scmp_arg_cmp& one : arguments)
-    DAVIT_TRY(check(::seccomp_rule_add_array(context, action, number, 1, &one), at));
-  return {};
-}
-
-Result<> add_rule(scmp_filter_ctx context, const Value& rule, std::uint32_t default_action,
-                  const At& at, bool& notify) {
-  if (!rule.IsObject()) return json::wrong(at, "an object");
-  std::vector<std::string> names;
+Result<> add_rule(const Value& value, const At& at, SeccompRules& out, bool& notify) {
+  if (!value.IsObject()) return json::wrong(at, "an object");
+  SeccompRule rule;
   std::string action_name;
   std::optional<std::uint32_t> number;
-  DAVIT_TRY(json::get(rule, "names", at, names));
-  DAVIT_TRY(json::get(rule, "action", at, action_name));
-  DAVIT_TRY(json::get(rule, "errnoRet", at, number));
-  if (names.empty()) return json::wrong(at / "names", "a list with at least one name");
-  DAVIT_ASSIGN(std::uint32_t action, action_of(action_name, number, at / "action"));
-  DAVIT_ASSIGN(std::vector<scmp_arg_cmp> arguments, arguments_of(rule, at));
-  notify |= action == SCMP_ACT_NOTIFY;
-  // libseccomp refuses rules that say what the default says anyway.
-  if (action == default_action) return {};
-  for (const std::string& name : names) {
-    int syscall = ::seccomp_syscall_resolve_name(name.c_str());
-    if (syscall == __NR_SCMP_ERROR) continue;
-    if (notify && name == "write" && action == SCMP_ACT_NOTIFY)
+  DAVIT_TRY(json::get(value, "names", at, rule.names));
+  DAVIT_TRY(json::get(value, "action", at, action_name));
+  DAVIT_TRY(json::get(value, "errnoRet", at, number));
+  if (rule.names.empty()) return json::wrong(at / "names", "a list with at least one name");
+  DAVIT_ASSIGN(rule.action, action_of(action_name, number, at / "action"));
+  DAVIT_ASSIGN(rule.conditions, arguments_of(value, at));
+  if (rule.action == SCMP_ACT_NOTIFY) {
+    notify = true;
+    if (std::find(rule.names.begin(), rule.names.end(), "write") != rule.names.end())
       return fail(EINVAL, at.path + ": SCMP_ACT_NOTIFY cannot be used for the write system call");
-    DAVIT_TRY(add_to(context, action, syscall, arguments, at));
   }
+  // It says what the default says anyway.
+  if (rule.action == out.default_action) return {};
+  bool repeated = false;
+  for (std::size_t i = 0; i < rule.conditions.size(); i++)
+    for (std::size_t j = i + 1; j < rule.conditions.size(); j++)
+      repeated |= rule.conditions[i].arg == rule.conditions[j].arg;
+  if (!repeated) {
+    out.rules.push_back(std::move(rule));
+    return {};
+  }
+  // Several conditions on one argument are alternatives, as runc reads them.
+  for (const scmp_arg_cmp& one : rule.conditions)
+    out.rules.push_back({rule.names, rule.action, {one}});
   return {};
 }
 
@@ -194,18 +178,6 @@ Result<std::uint32_t> flags_of(const Value& seccomp, const At& at) {
   return flags;
 }
 
-Result<std::vector<std::uint64_t>> export_program(scmp_filter_ctx context) {
-  Fd memory(::memfd_create("seccomp", MFD_CLOEXEC));
-  if (!memory) return fail_errno("memfd for the seccomp filter");
-  if (int result = ::seccomp_export_bpf(context, memory.get()); result != 0)
-    return fail(-result, "compile the seccomp filter");
-  off_t size = ::lseek(memory.get(), 0, SEEK_END);
-  std::vector<std::uint64_t> program(static_cast<std::size_t>(size) / sizeof(sock_filter));
-  if (::pread(memory.get(), program.data(), static_cast<std::size_t>(size), 0) != size)
-    return fail_errno("read the seccomp filter");
-  return program;
-}
-
 }  // namespace
 
 Result<SeccompFilter> compile_seccomp(const Value& seccomp, const At& at) {
@@ -220,20 +192,24 @@ Result<SeccompFilter> compile_seccomp(const Value& seccomp, const At& at) {
                action_of(default_name, default_number, at / "defaultAction"));
   if (default_action == SCMP_ACT_NOTIFY)
     return fail(EINVAL, at.path + ".defaultAction: SCMP_ACT_NOTIFY cannot be the default");
-  Context context(::seccomp_init(default_action), ::seccomp_release);
-  if (!context) return fail(ENOMEM, "start a seccomp filter");
-  // no_new_privs is the process's own setting, not libseccomp's.
-  (void)::seccomp_attr_set(context.get(), SCMP_FLTATR_CTL_NNP, 0);
-  // A binary tree: few comparisons per system call.
-  (void)::seccomp_attr_set(context.get(), SCMP_FLTATR_CTL_OPTIMIZE, 2);
-  DAVIT_TRY(add_architectures(context.get(), seccomp, at));
-  DAVIT_ASSIGN(const Value* rules, json::array(seccomp, "syscalls", at));
-  if (rules != nullptr)
-    for (rapidjson::SizeType i = 0; i < rules->Size(); i++)
-      DAVIT_TRY(add_rule(context.get(), (*rules)[i], default_action, (at / "syscalls")[i],
-                         filter.notify));
+  SeccompRules rules;
+  rules.default_action = default_action;
+  DAVIT_ASSIGN(rules.architectures, architectures_of(seccomp, at));
+  // runc does so, too, unless the profile lets through or already says ENOSYS.
+  rules.newer_are_enosys = default_action != SCMP_ACT_ALLOW && default_action != SCMP_ACT_LOG &&
+                           default_action != SCMP_ACT_ERRNO(ENOSYS);
+  DAVIT_ASSIGN(const Value* list, json::array(seccomp, "syscalls", at));
+  if (list != nullptr)
+    for (rapidjson::SizeType i = 0; i < list->Size(); i++)
+      DAVIT_TRY(add_rule((*list)[i], (at / "syscalls")[i], rules, filter.notify));
   DAVIT_ASSIGN(filter.flags, flags_of(seccomp, at));
-  DAVIT_ASSIGN(filter.program, export_program(context.get()));
+  if (can_compile(rules.architectures)) {
+    filter.program = compile_rules(rules);
+  } else {
+    DAVIT_ASSIGN(filter.program, compile_with_libseccomp(rules));
+  }
+  if (filter.program.size() > BPF_MAXINSNS)
+    return fail(E2BIG, at.path + ": more than a filter can hold");
   if (filter.notify) filter.flags |= SECCOMP_FILTER_FLAG_NEW_LISTENER;
   return filter;
 }
