@@ -163,6 +163,25 @@ describe('layers', () => {
     });
   });
 
+  it('keeps whiteouts of layers that get their parent at commit', async function () {
+    if (fixture.target !== 'davit') this.skip();
+    const parent = await layer(base);
+    const key = newKey();
+    const { mounts } = await client.snapshots.Prepare({ snapshotter, key });
+    const source = present(mounts[0]).source;
+    const upper = [{ type: 'overlay', source: 'overlay', target: '', options: ['rw', `upperdir=${source}`] }];
+    await apply(
+      upper,
+      OCI,
+      tar([{ name: '.wh.removed' }, { name: 'opaque', type: 'directory' }, { name: 'opaque/.wh..wh..opq' }]),
+    );
+    await client.snapshots.Commit({ snapshotter, key, name: `${key}-done`, parent });
+    await inside(`${key}-done`, async (root) => {
+      assert.deepEqual((await readdir(root)).sort(), ['attributes', 'folder', 'link', 'null', 'opaque']);
+      assert.deepEqual(await readdir(path.join(root, 'opaque')), []);
+    });
+  });
+
   it('stays in the tree', async () => {
     const outside = path.join(fixture.daemon.directory, 'outside');
     await mkdir(outside);
