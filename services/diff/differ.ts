@@ -9,8 +9,8 @@ import type { Mount } from '../lib/mount.ts';
 import type { TemporaryMounts } from '../mounts/api.ts';
 import type { CompareOptions, Diffs, Layer } from './api.ts';
 import { GZIP, mayBeCompressed, UNCOMPRESSED, writtenCompression } from './media-types.ts';
-import { readablePlace, readOnly, writablePlace, type Place } from './place.ts';
-import type { LayerTools } from './tools.ts';
+import { changesPlace, readablePlace, readOnly, writablePlace, type Place } from './place.ts';
+import type { CompareJob, LayerTools, Written } from './tools.ts';
 
 const UNCOMPRESSED_LABEL = 'containerd.io/uncompressed';
 
@@ -42,24 +42,39 @@ export function createDiffer({ content, mounts: temporary, tools, log }: DifferD
     return place === undefined ? temporary.withMounted(readOnly(mounts), work) : work(place);
   }
 
-  async function write(
+  /** Writes the difference into `file`, from upper layers alone where they say all. */
+  async function compute(
+    left: readonly Mount[],
+    right: readonly Mount[],
+    target: Pick<CompareJob, 'file' | 'compression' | 'epoch'>,
+    signal: AbortSignal,
+  ): Promise<Written> {
+    const changes = changesPlace(left, right);
+    if (changes !== undefined) {
+      const { folder, overlay } = changes;
+      const written = await tools.compare({ left: undefined, right: folder, overlay, ...target }, signal);
+      if (written !== undefined) return written;
+    }
+    const written = await reading(left, (leftFolder) =>
+      reading(right, (rightFolder) =>
+        tools.compare({ left: leftFolder, right: rightFolder, overlay: undefined, ...target }, signal),
+      ),
+    );
+    if (written === undefined) throw new Failure('internal', 'mounted trees cannot be compared: internal');
+    return written;
+  }
+
+  /** Makes the blob and says what it is. */
+  async function commit(
     scope: Scope,
     writer: Writer,
-    left: string,
-    right: string,
+    written: Written,
     options: CompareOptions,
     mediaType: string,
-    signal: AbortSignal,
   ): Promise<Layer> {
-    await writer.truncate();
-    const compression = writtenCompression(mediaType);
-    const written = await tools.compare(
-      { left, right, file: writer.file, compression, epoch: options.sourceDateEpoch },
-      signal,
-    );
     writer.appended(written.size, written.digest);
     const labels: Labels =
-      compression === 'none'
+      mediaType === UNCOMPRESSED
         ? options.labels
         : new Map([...options.labels, [UNCOMPRESSED_LABEL, written.uncompressed]]);
     try {
@@ -94,26 +109,23 @@ export function createDiffer({ content, mounts: temporary, tools, log }: DifferD
 
     async compare(scope, left, right, options, signal) {
       const mediaType = options.mediaType === '' ? GZIP : options.mediaType;
-      writtenCompression(mediaType);
+      const compression = writtenCompression(mediaType);
       const ref = options.ref === '' ? `diff-${Date.now()}-${randomBytes(6).toString('hex')}` : options.ref;
-      return reading(left, (leftFolder) =>
-        reading(right, async (rightFolder) => {
-          const writer = await content.writer(scope, { ref });
-          let committed = false;
-          try {
-            const layer = await write(scope, writer, leftFolder, rightFolder, options, mediaType, signal);
-            committed = true;
-            return layer;
-          } finally {
-            await writer.close();
-            if (!committed && options.ref === '') {
-              await content.abort(scope, ref).catch((error: unknown) => {
-                log.warn('ingest of a failed diff not removed', { ref, error });
-              });
-            }
-          }
-        }),
-      );
+      const writer = await content.writer(scope, { ref });
+      let layer: Layer | undefined;
+      try {
+        await writer.truncate();
+        const target = { file: writer.file, compression, epoch: options.sourceDateEpoch };
+        layer = await commit(scope, writer, await compute(left, right, target, signal), options, mediaType);
+        return layer;
+      } finally {
+        await writer.close();
+        if (layer === undefined && options.ref === '') {
+          await content.abort(scope, ref).catch((error: unknown) => {
+            log.warn('ingest of a failed diff not removed', { ref, error });
+          });
+        }
+      }
     },
   };
 }

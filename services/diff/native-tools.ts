@@ -1,6 +1,6 @@
 // Layers through the native addon.
 import { applyLayer, diffLayer } from '../../native/addon/index.ts';
-import { Failure, invalidArgument } from '../lib/errors.ts';
+import { errnoCode, Failure, invalidArgument } from '../lib/errors.ts';
 import type { LayerTools } from './tools.ts';
 
 export const nativeTools: LayerTools = {
@@ -27,13 +27,25 @@ export const nativeTools: LayerTools = {
     }
   },
 
-  async compare({ left, right, file, compression, epoch }, signal) {
+  async compare(job, signal) {
     try {
-      const options = { left, right, overlay: false, userXattr: false, file, compression, epoch: epoch ?? null };
-      const { digest, size, uncompressedDigest } = await diffLayer(options, signal);
-      return { digest, size: Number(size), uncompressed: uncompressedDigest };
+      const written = await diffLayer(
+        {
+          left: job.left ?? null,
+          right: job.right,
+          overlay: job.overlay !== undefined,
+          userXattr: job.overlay?.userXattr ?? false,
+          file: job.file,
+          compression: job.compression,
+          epoch: job.epoch ?? null,
+        },
+        signal,
+      );
+      return { digest: written.digest, size: Number(written.size), uncompressed: written.uncompressedDigest };
     } catch (error) {
-      throw signal.aborted ? error : classified(error);
+      if (signal.aborted) throw error;
+      if (job.overlay !== undefined && errnoCode(error) === 'ENOTSUP') return undefined;
+      throw classified(error);
     }
   },
 };

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import type { Mount } from '../lib/mount.ts';
-import { readablePlace, readOnly, writablePlace } from './place.ts';
+import { changesPlace, readablePlace, readOnly, writablePlace } from './place.ts';
 
 const bind = (...options: string[]): Mount => ({ type: 'bind', source: '/tree', target: '', options });
 const overlay = (...options: string[]): Mount => ({ type: 'overlay', source: 'overlay', target: '', options });
@@ -37,6 +37,17 @@ describe('place', () => {
   it('reads from the source of a bind mount', () => {
     assert.equal(readablePlace([bind('ro', 'rbind')]), '/tree');
     assert.equal(readablePlace([bind('rbind', 'uidmap=0:1000:1')]), undefined);
+  });
+
+  it('reads an upper layer alone when it is on top of exactly what it is compared with', () => {
+    const right = [overlay('workdir=/w', 'upperdir=/u', 'lowerdir=/b:/a', 'index=off')];
+    assert.equal(changesPlace([overlay('lowerdir=/b:/a', 'index=off')], right)?.folder, '/u');
+    assert.equal(changesPlace([overlay('lowerdir=/a', 'index=off')], right), undefined);
+    assert.equal(changesPlace([overlay('workdir=/w2', 'upperdir=/u2', 'lowerdir=/b:/a')], right), undefined);
+    assert.equal(changesPlace([overlay('lowerdir=/b:/a', 'metacopy=on')], right), undefined);
+    assert.equal(changesPlace([], right), undefined);
+    assert.equal(changesPlace([bind('ro')], [overlay('upperdir=/u', 'workdir=/w', 'lowerdir=/tree')])?.folder, '/u');
+    assert.equal(changesPlace([bind('ro')], [bind('rw')]), undefined);
   });
 
   it('makes mounts read-only without using an upper layer twice', () => {

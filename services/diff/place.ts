@@ -33,6 +33,26 @@ export function writablePlace(mounts: readonly Mount[]): Place | undefined {
   return { folder: upper, overlay: { lower: lower?.split(':') ?? [], userXattr: mount.options.includes('userxattr') } };
 }
 
+/** The upper layer that alone holds what `right` has changed, when `left` is exactly what is below it. */
+export function changesPlace(left: readonly Mount[], right: readonly Mount[]): Place | undefined {
+  const place = writablePlace(right);
+  const lower = place?.overlay?.lower ?? [];
+  if (lower.length === 0) return undefined;
+  const shown = shownLayers(left);
+  return shown !== undefined && shown.join(':') === lower.join(':') ? place : undefined;
+}
+
+/** The layers, the uppermost first, that read-only mounts show. */
+function shownLayers(mounts: readonly Mount[]): readonly string[] | undefined {
+  const source = readablePlace(mounts);
+  if (source !== undefined) return [source];
+  const [mount, ...others] = mounts;
+  if (mount?.type !== 'overlay' || others.length > 0 || mount.target !== '') return undefined;
+  if (!mount.options.every((option) => OVERLAY_OPTIONS.test(option))) return undefined;
+  if (optionValue(mount, 'upperdir=') !== undefined) return undefined;
+  return optionValue(mount, 'lowerdir=')?.split(':');
+}
+
 /** The folder to read from: the source of a bind mount. */
 export function readablePlace(mounts: readonly Mount[]): string | undefined {
   const [mount, ...others] = mounts;

@@ -16,18 +16,30 @@ export interface ApplyJob {
 }
 
 export interface CompareJob {
-  readonly left: string;
   readonly right: string;
+  /** What to compare with; undefined: nothing. */
+  readonly left: string | undefined;
+  /** Given: `right` is an upper layer of overlayfs, and its own marks say what changed; `left` is not read. */
+  readonly overlay: OverlayPlace | undefined;
   /** Written from its beginning. */
   readonly file: string;
   readonly compression: WrittenCompression;
   readonly epoch: Instant | undefined;
 }
 
+export interface Written {
+  readonly digest: string;
+  readonly size: number;
+  readonly uncompressed: string;
+}
+
 /** Both reject with the signal's reason when that aborts, and with a Failure otherwise. */
 export interface LayerTools {
   /** Digest and size of the uncompressed layer. */
   apply(job: ApplyJob, signal: AbortSignal): Promise<{ digest: string; size: number }>;
-  /** Digest and size of what was written, and the digest of the uncompressed layer. */
-  compare(job: CompareJob, signal: AbortSignal): Promise<{ digest: string; size: number; uncompressed: string }>;
+  /**
+   * Digest and size of what was written, and the digest of the uncompressed layer.
+   * Undefined when an upper layer's marks do not say all: the mounted trees have to be compared.
+   */
+  compare(job: CompareJob, signal: AbortSignal): Promise<Written | undefined>;
 }
