@@ -190,15 +190,23 @@ void Task::exec(const Call& call, wire::ExecProcessRequest request) {
 
 void Task::start_exec(const Call& call, Process& process) {
   process.phase = Phase::kStarting;
+  process.start_failed = false;
   process.starter = call;
   process.io = std::make_unique<ProcessIo>(host_.loop);
   process.io->open(io_context_, process.stdio, [this, call, &process](Result<> opened) {
     process.starter.reset();
     if (opened && may_exec(call)) return launch_exec(call, process);
     if (!opened) refuse(call, "OCI runtime exec failed: stdio", opened.error());
-    process.phase = Phase::kCreated;
-    process.io.reset();
+    exec_not_started(process);
   });
+}
+
+void Task::exec_not_started(Process& process) {
+  process.phase = Phase::kCreated;
+  process.start_failed = true;
+  process.io.reset();
+  const std::string payload = wire::encode_wait(process.exit_status, process.exited_at);
+  for (const Call& waiter : std::exchange(process.waiters, {})) answer(waiter, payload);
 }
 
 void Task::launch_exec(const Call& call, Process& process) {
@@ -206,9 +214,7 @@ void Task::launch_exec(const Call& call, Process& process) {
   if (!launched) {
     refuse(call, std::string("OCI runtime exec failed: exec failed: ") + kNotStarted,
            launched.error());
-    process.phase = Phase::kCreated;
-    process.io.reset();
-    return;
+    return exec_not_started(process);
   }
   for (const auto& warning : launched->warnings) log(warning);
   process.spec = {};
@@ -244,7 +250,8 @@ void Task::state(const Call& call, const std::string& exec_id) {
 void Task::wait(const Call& call, const std::string& exec_id) {
   Process* process = find(call, exec_id);
   if (process == nullptr) return;
-  if (process->phase == Phase::kStopped || process->phase == Phase::kDeleting) {
+  if (process->phase == Phase::kStopped || process->phase == Phase::kDeleting ||
+      process->start_failed) {
     return answer(call, wire::encode_wait(process->exit_status, process->exited_at));
   }
   std::erase_if(process->waiters, [this](const Call& c) { return !host_.server.waiting(c); });

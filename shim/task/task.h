@@ -80,6 +80,8 @@ class Task {
     std::unique_ptr<ProcessIo> io;
     uint32_t exit_status = 0;
     wire::Timestamp exited_at;
+    bool start_failed =
+        false;  // of an exec: who waits for it is answered, as containerd's shim does
     std::vector<Call> waiters;
     std::optional<Call> starter;  // while an exec's logger gets ready
     std::optional<Call> deleter;  // of a created init, while it dies
@@ -91,6 +93,7 @@ class Task {
   bool may_exec(const Call& call);  // answers when not
   void start_exec(const Call& call, Process& process);
   void launch_exec(const Call& call, Process& process);
+  void exec_not_started(Process& process);
   void watch_oom();
   void check_oom(int64_t again);
   void init_exited(const Exit& exit);
