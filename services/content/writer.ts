@@ -40,12 +40,15 @@ export class IngestWriter implements Writer {
   readonly #opened: Instant = now();
   #file: IngestFile | undefined;
   #aborted = false;
+  /** Why the record of the ingest could not be written. */
+  #refused: unknown;
   #closed = false;
 
   /** open() is to be called next. */
   constructor(host: WriterHost, options: WriterOptions) {
     this.#host = host;
     this.#options = options;
+    options.durable.catch((error: unknown) => (this.#refused = error));
   }
 
   /** Reads what an earlier writer left. On failure the writer is closed. */
@@ -172,6 +175,7 @@ export class IngestWriter implements Writer {
   }
 
   #check(): void {
+    if (this.#refused !== undefined) throw this.#refused;
     if (this.#aborted) throw new Failure('aborted', `reference "${this.ref}" was aborted: aborted`);
     if (this.#closed) throw failedPrecondition('cannot commit on closed writer');
   }

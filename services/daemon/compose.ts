@@ -1,6 +1,7 @@
 // The only file that constructs things: reads from top to bottom as the daemon is put together.
 import { mkdir } from 'node:fs/promises';
 import path from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { createContainersService } from '../containers/service.ts';
 import { createContainers } from '../containers/store.ts';
 import { createContentService } from '../content/service.ts';
@@ -137,7 +138,8 @@ export async function startDaemon(config: Config, deps: ComposeDeps): Promise<Da
     async stop() {
       const ended = new Promise<void>((resolve) => server.tryShutdown(() => resolve()));
       const timer = setTimeout(() => server.forceShutdown(), STOP_GRACE);
-      await ended;
+      // The second time is for those who do not even take the end of their connection: it ends with the process.
+      await Promise.race([ended, sleep(2 * STOP_GRACE, undefined, { ref: false })]);
       clearTimeout(timer);
       await gc.stop();
       await tasks.close();

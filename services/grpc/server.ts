@@ -161,22 +161,28 @@ async function* received(raw: Readable): AsyncGenerator<Request> {
 
 type Writable = ServerWritableStream<Request, Response> | ServerDuplexStream<Request, Response>;
 
-/** Sends every message, waiting where the client does not read. */
+/**
+ * Sends every message, and makes the next one while one is being sent. What a stream buffers by itself are
+ * sixteen messages, which for a client that does not read may be as many mebibytes.
+ */
 async function send(raw: Writable, messages: AsyncIterable<Response>): Promise<void> {
+  let sent: Promise<void> = Promise.resolve();
   for await (const message of messages) {
+    await sent;
     if (raw.cancelled) return;
-    if (!raw.write(message)) await drained(raw);
+    sent = written(raw, message);
   }
 }
 
-async function drained(raw: Writable): Promise<void> {
-  if (raw.cancelled) return;
-  await new Promise<void>((resolve) => {
+/** Resolves when the transport has taken the message, or never will. */
+function written(raw: Writable, message: Response): Promise<void> {
+  return new Promise((resolve) => {
     const done = (): void => {
-      for (const event of ['drain', 'close', 'cancelled']) raw.off(event, done);
+      for (const event of ['close', 'cancelled']) raw.off(event, done);
       resolve();
     };
-    for (const event of ['drain', 'close', 'cancelled']) raw.on(event, done);
+    for (const event of ['close', 'cancelled']) raw.on(event, done);
+    raw.write(message, done);
   });
 }
 

@@ -1,7 +1,10 @@
 // Failure <-> gRPC status. The only place that knows both.
 import { status, type StatusObject } from '@grpc/grpc-js';
 import { codeOf } from '../lib/codes.ts';
-import { Failure } from '../lib/errors.ts';
+import { errnoCode, Failure } from '../lib/errors.ts';
+
+/** Refusals of the kernel that are nobody's mistake and pass: no disk, descriptors or memory are left. */
+const EXHAUSTED = new Set(['ENOSPC', 'EDQUOT', 'EMFILE', 'ENFILE', 'ENOMEM']);
 
 /** Status of a failed call, and whether the error was one that nobody classified. */
 export function toStatus(error: unknown): { status: Partial<StatusObject>; unexpected: boolean } {
@@ -12,6 +15,12 @@ export function toStatus(error: unknown): { status: Partial<StatusObject>; unexp
     return { status: { code: status.CANCELLED, details: 'context canceled' }, unexpected: false };
   }
   const details = error instanceof Error ? error.message : String(error);
+  if (EXHAUSTED.has(errnoCode(error) ?? '')) {
+    return {
+      status: { code: status.RESOURCE_EXHAUSTED, details: `${details}: resource exhausted` },
+      unexpected: false,
+    };
+  }
   return { status: { code: status.UNKNOWN, details }, unexpected: true };
 }
 

@@ -1,6 +1,7 @@
 // The LevelDB database: opened, migrated, written with sync, and opened anew after a refused write.
 import { Level } from 'level';
-import { Failure } from '../lib/errors.ts';
+import { Failure, kindOf } from '../lib/errors.ts';
+import { createReserve, type Reserve } from './reserve.ts';
 import { MIGRATIONS, SCHEMA_VERSION } from './migrations.ts';
 
 export type Operation = { type: 'put'; key: string; value: Uint8Array } | { type: 'del'; key: string };
@@ -12,6 +13,7 @@ const VERSION_KEY = '@version';
 export class MetadataDatabase {
   readonly #folder: string;
   readonly #current: (key: string) => Uint8Array | undefined;
+  readonly #reserve: Reserve;
   #database: Database | undefined;
   /** Keys of refused writes: LevelDB may have kept any part of them. */
   readonly #doubtful = new Set<string>();
@@ -20,12 +22,14 @@ export class MetadataDatabase {
   constructor(folder: string, current: (key: string) => Uint8Array | undefined) {
     this.#folder = folder;
     this.#current = current;
+    this.#reserve = createReserve(`${folder}.reserve`);
   }
 
   /** Throws `failed precondition` when another daemon has it open or a newer davit wrote it. */
   async open(): Promise<void> {
-    this.#database = await openDatabase(this.#folder);
+    this.#database = await this.#withReserve(() => openDatabase(this.#folder));
     await this.#migrate(this.#database);
+    this.#reserve.restore();
   }
 
   /** All records but the version, in the order of their keys' bytes. */
@@ -37,15 +41,23 @@ export class MetadataDatabase {
   async close(): Promise<void> {
     const database = this.#database;
     this.#database = undefined;
+    await this.#reserve.settled();
     await database?.close();
   }
 
   /**
    * Writes all operations, on disk when it resolves. After a failure nothing of them counts: LevelDB
    * takes no write after a refused one, so the next write() opens the database anew and first sets
-   * right what the refused ones may have left.
+   * right what the refused ones may have left. On a full disk the room set aside is used up for deletions, which
+   * make room.
    */
   async write(operations: readonly Operation[]): Promise<void> {
+    const work = (): Promise<void> => this.#write(operations);
+    await (operations.every(({ type }) => type === 'del') ? this.#withReserve(work) : work());
+    this.#reserve.restore();
+  }
+
+  async #write(operations: readonly Operation[]): Promise<void> {
     try {
       const database = this.#database ?? (await this.#reopen());
       await database.batch([...operations], { sync: true });
@@ -54,6 +66,16 @@ export class MetadataDatabase {
       for (const operation of operations) this.#doubtful.add(operation.key);
       await this.close().catch(() => undefined);
       throw writeFailure(error);
+    }
+  }
+
+  /** Does the work, once more with the room set aside when the disk is full. */
+  async #withReserve<T>(work: () => Promise<T>): Promise<T> {
+    try {
+      return await work();
+    } catch (error) {
+      if (kindOf(error) !== 'resource exhausted' || !(await this.#reserve.release())) throw error;
+      return work();
     }
   }
 
@@ -102,6 +124,10 @@ async function openDatabase(folder: string): Promise<Database> {
       );
     }
     const reason = cause instanceof Error ? cause.message : String(error);
+    if (isFull(reason)) {
+      const text = `open metadata in ${folder}: ${reason}; free some space: resource exhausted`;
+      throw new Failure('resource exhausted', text, { cause: error });
+    }
     throw new Failure('internal', `open metadata in ${folder}: ${reason}`, { cause: error });
   }
   return database;
@@ -109,8 +135,11 @@ async function openDatabase(folder: string): Promise<Database> {
 
 function writeFailure(error: unknown): Failure {
   const text = error instanceof Error ? error.message : String(error);
-  if (/no space left|disk quota/i.test(text)) {
+  if (error instanceof Failure && error.kind === 'resource exhausted') return error.in('write metadata');
+  if (isFull(text)) {
     return new Failure('resource exhausted', `write metadata: ${text}: resource exhausted`, { cause: error });
   }
   return error instanceof Failure ? error : new Failure('internal', `write metadata: ${text}`, { cause: error });
 }
+
+const isFull = (text: string): boolean => /no space left|disk quota/i.test(text);

@@ -15,12 +15,14 @@
 import {
   chmodSync,
   chownSync,
+  existsSync,
   mkdirSync,
   readFileSync,
   readdirSync,
   readlinkSync,
   renameSync,
   rmSync,
+  rmdirSync,
   statSync,
   symlinkSync,
   writeFileSync,
@@ -86,7 +88,7 @@ export function createBundles({ folder, unmount, failed }: BundlesDeps): Bundles
           shareWithMappedRoot(bundle, spec);
         }
       } catch (error) {
-        rmSync(bundle.path, { recursive: true, force: true });
+        removeUnused(bundle.path);
         throw error;
       }
       return bundle;
@@ -120,6 +122,13 @@ export function createBundles({ folder, unmount, failed }: BundlesDeps): Bundles
       await Promise.all(removing.values());
     },
   };
+}
+
+/** Removes a bundle that was just being made: without opening anything, for descriptors may be what is missing. */
+function removeUnused(folder: string): void {
+  rmSync(path.join(folder, 'config.json'), { force: true });
+  const rootfs = path.join(folder, 'rootfs');
+  for (const made of [rootfs, folder]) if (existsSync(made)) rmdirSync(made);
 }
 
 /** Removes a bundle that nobody knows any more; never what is mounted on its root. */

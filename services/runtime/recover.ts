@@ -66,12 +66,13 @@ export async function recoverBundle(bundle: Bundle, deps: RecoverDeps): Promise<
     log.warn('recovered task, but its shim does not answer', { ...about, error });
     return;
   }
-  // The last daemon died before the task was created, or after it was deleted.
+  // The last daemon died before the task was created, or after it was deleted. A shim may also have given up
+  // a creation when its client went, and have left half of a container.
   log.info('ending shim that has no task', about);
   task.state = 'deleted';
   await cleanup.shutdown(task);
   task.finish('deleted', unknownExit(0));
-  await cleanup.removeBundle(bundle);
+  await deps.limit(() => cleanup.afterLoss(bundle, shim, 0));
   deps.forget(bundle);
 }
 

@@ -64,8 +64,8 @@ export async function createOverlayDriver(root: string, files: TreeFiles, option
         mappedRoot(tree.labels) ?? (tree.parents[0] === undefined ? undefined : await ownerOf(tree.parents[0]));
       // Each makes the tree's folder too: side by side they cost one turn of the thread pool.
       await Promise.all([
-        mkdir(upper(tree.id), { mode: 0o755, recursive: true }),
-        tree.kind === 'active' && mkdir(work(tree.id), { mode: 0o711, recursive: true }),
+        makeFolder(upper(tree.id), 0o755),
+        tree.kind === 'active' && makeFolder(work(tree.id), 0o711),
       ]);
       if (owner !== undefined && (owner.uid !== 0 || owner.gid !== 0))
         await chown(upper(tree.id), owner.uid, owner.gid);
@@ -95,6 +95,18 @@ export async function createOverlayDriver(root: string, files: TreeFiles, option
 
     describe: (id) => (options.upperdirLabel ? new Map([[UPPERDIR_LABEL, upper(id)]]) : NO_LABELS),
   };
+}
+
+/** Makes a folder and the one that it is in. */
+async function makeFolder(folder: string, mode: number): Promise<void> {
+  try {
+    await mkdir(folder, { mode, recursive: true });
+  } catch (error) {
+    // Node says so too when something else was refused to it, such as room on the disk: ask again for that.
+    if (errnoCode(error) !== 'ENOENT') throw error;
+    await mkdir(path.dirname(folder), { mode: 0o755 });
+    await mkdir(folder, { mode });
+  }
 }
 
 function bind(source: string, access: 'ro' | 'rw'): Mount {
