@@ -99,6 +99,16 @@ test-integration: build ## Suites against a real daemon (root)
 	@scripts/install-deps.sh test
 	@scripts/test.sh integration interop
 
+MINUTES ?= 10
+
+.PHONY: soak
+soak: build ## Kills, power cuts and endurance for about MINUTES minutes (root)
+	@scripts/install-deps.sh test
+	@CRASH_ROUNDS=$$(($(MINUTES) * 8)) POWER_CUTS=$$(($(MINUTES) * 5)) SOAK_COUNT=$$(($(MINUTES) * 100)) \
+		$(NPM_BIN)/mocha --config .mocharc.json --reporter spec --timeout 120000 \
+		dist/integration/crash/random-kills.test.js dist/integration/crash/power-cut.test.js \
+		dist/integration/crash/soak.test.js dist/integration/hard/rude-clients.test.js
+
 .PHONY: bench
 bench: ## Ratios against containerd, side by side in one run (root)
 	@scripts/install-deps.sh test
