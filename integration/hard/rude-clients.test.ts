@@ -161,11 +161,8 @@ describe('rude clients', () => {
     const mute = [daemon.address, `${daemon.address}.ttrpc`].map((address) => connectSocket(address));
     for (const socket of mute) socket.on('error', () => undefined);
     const client = connect(daemon.address);
-    void client.events
-      .Subscribe({})
-      [Symbol.asyncIterator]()
-      .next()
-      .catch(() => undefined);
+    const events = client.events.Subscribe({})[Symbol.asyncIterator]();
+    void events.next().catch(() => undefined);
     await sleep(200);
     const began = performance.now();
     await daemon.stop();
