@@ -1,22 +1,17 @@
-// Files of committed snapshots reach the disk some seconds after the commit, since waiting for them
-// would make every unpack wait for whatever else is being written. Until then the record carries the
-// boot in which it was committed. After a power cut that boot is over: the files may be lost, so the
-// snapshot is removed with all that was made on it, and its client makes it again. Never is there a
-// committed snapshot with files missing.
-import { setTimeout as sleep } from 'node:timers/promises';
+// A commit is acknowledged when the snapshot's files are on disk; commits that wait at the same moment
+// share one sync. Until then the record carries the boot in which it was made: when the machine stops
+// in between, the files may be lost, so the next daemon removes the snapshot with all that was made on
+// it. Never is there a committed snapshot with files missing.
 import type { Logger } from '../lib/log.ts';
 import type { Metadata } from '../metadata/api.ts';
 import type { Driver } from './api.ts';
 import type { SnapshotRecord, SnapshotTable } from './store.ts';
 
-/** How long commits are gathered before their files are written out, in milliseconds. */
-const DELAY = 2000;
-
 export interface Settler {
   /** What the record of a snapshot that is committed now has to carry. */
   readonly boot: string;
-  /** To be called after a commit. */
-  committed(): void;
+  /** To be called after a commit; resolves when its files are on disk, rejects when they could not be written. */
+  committed(): Promise<void>;
   /** After the metadata was opened: removes what an earlier boot left unsettled. */
   recover(): Promise<void>;
   /** Settles everything and ends. */
@@ -35,7 +30,6 @@ export interface SettlerDeps {
 type Found = readonly [namespace: string, key: string, record: SnapshotRecord];
 
 export function createSettler({ driver, table, metadata, log, boot }: SettlerDeps): Settler {
-  const closing = new AbortController();
   let running: Promise<void> | undefined;
   let wanted = false;
 
@@ -61,24 +55,29 @@ export function createSettler({ driver, table, metadata, log, boot }: SettlerDep
   }
 
   async function run(): Promise<void> {
-    while (wanted) {
-      wanted = false;
-      await sleep(DELAY, undefined, { signal: closing.signal, ref: false }).catch(() => undefined);
-      try {
+    try {
+      while (wanted) {
+        wanted = false;
         await settle();
-      } catch (error) {
-        log.warn('files of committed snapshots not written out, will be tried again with the next commit', {
-          snapshotter: driver.name,
-          error,
-        });
       }
+    } finally {
+      running = undefined;
     }
-    running = undefined;
   }
 
-  function committed(): void {
+  function committed(): Promise<void> {
     wanted = true;
     running ??= run();
+    return running;
+  }
+
+  function settleLater(): void {
+    committed().catch((error: unknown) =>
+      log.warn('files of committed snapshots not written out, will be tried again with the next commit', {
+        snapshotter: driver.name,
+        error,
+      }),
+    );
   }
 
   return {
@@ -99,13 +98,12 @@ export function createSettler({ driver, table, metadata, log, boot }: SettlerDep
           snapshots: lost.map(([namespace, key]) => `${namespace}/${key}`),
         });
       }
-      if (unsettled().length > 0) committed();
+      if (unsettled().length > 0) settleLater();
     },
 
     async close() {
-      closing.abort();
-      if (unsettled().length > 0) committed();
-      await running;
+      if (unsettled().length > 0) settleLater();
+      await running?.catch(() => undefined);
     },
   };
 }

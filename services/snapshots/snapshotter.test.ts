@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { lstat, mkdir, readdir } from 'node:fs/promises';
 import path from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { createLeases } from '../leases/store.ts';
 import { kindOf } from '../lib/errors.ts';
 import { NO_LABELS } from '../lib/labels.ts';
@@ -168,17 +169,30 @@ describe('snapshots', () => {
       await subject.prepare(scope, `${name}-key`, parent, NO_LABELS);
       await subject.commit(scope, name, `${name}-key`, '', NO_LABELS);
     };
+    const commitOf = (subject: Snapshotter, name: string): Promise<void> =>
+      subject.commit(scope, name, `${name}-key`, '', NO_LABELS);
     const before = await start(folder.path, overlay);
     await commit(before.subject, 'old', '');
     await before.stop();
-    const first = await start(folder.path, overlay);
-    await commit(first.subject, 'new', 'old');
-    await commit(first.subject, 'newer', 'new');
+    // Commits that wait for the disk are not acknowledged, but their records are there.
+    const stuck = async (root: string): Promise<Driver> => ({
+      ...(await overlay(root)),
+      sync: () => new Promise<void>(() => undefined),
+    });
+    const first = await start(folder.path, stuck);
+    for (const [name, parent] of [
+      ['new', 'old'],
+      ['newer', 'new'],
+    ] as const) {
+      await first.subject.prepare(scope, `${name}-key`, parent, NO_LABELS);
+      const waits = commitOf(first.subject, name);
+      assert.equal(await Promise.race([waits, sleep(50, 'waiting')]), 'waiting');
+    }
     await first.subject.prepare(scope, 'work', 'newer', NO_LABELS);
     await first.subject.prepare(scope, 'kept', 'old', NO_LABELS);
     await first.crash();
 
-    const second = await start(folder.path, overlay);
+    const second = await start(folder.path, stuck);
     assert.deepEqual(
       second.subject.list('test', []).map((info) => info.name),
       ['kept', 'new', 'newer', 'old', 'work'],

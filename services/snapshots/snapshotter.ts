@@ -217,7 +217,7 @@ export function createSnapshotter(deps: SnapshotterDeps): LocalSnapshotter {
           unsettled: settler.boot,
         });
       });
-      settler.committed();
+      await settler.committed();
       events.publish(namespace, '/snapshot/commit', 'containerd.events.SnapshotCommit', {
         key,
         name,
