@@ -21,6 +21,7 @@ const snapshotter = 'overlayfs';
 
 (davit ? describe : describe.skip)('the disk is full', () => {
   const disk = createSmallDisk(48, 4000);
+  before(() => disk.mount());
   const t = useDaemon({ root: `${disk.mountPoint}/root` });
   const image = busyboxImage();
   afterEach(() => disk.free());

@@ -1,10 +1,12 @@
 // A tmpfs of a given size, for what happens when it is full.
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, rmdirSync, rmSync, statfsSync, writeFileSync } from 'node:fs';
+import { randomUUID } from 'node:crypto';
+import { mkdirSync, rmdirSync, rmSync, statfsSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 
 export interface SmallDisk {
   readonly mountPoint: string;
+  mount(): void;
   /** Leaves room for no more than this many bytes; free() takes that back. */
   fill(left?: number): void;
   /** Takes all inodes. */
@@ -14,12 +16,17 @@ export interface SmallDisk {
   remove(): void;
 }
 
+/** Nothing is made before mount(): a suite is read even when it is not run. */
 export function createSmallDisk(megabytes: number, inodes: number): SmallDisk {
-  const mountPoint = mkdtempSync('/tmp/davit-small-');
-  execFileSync('mount', ['-t', 'tmpfs', '-o', `size=${megabytes}m,nr_inodes=${inodes},mode=755`, 'tmpfs', mountPoint]);
+  const mountPoint = `/tmp/davit-small-${randomUUID().slice(0, 8)}`;
   const filler = path.join(mountPoint, 'filler');
   return {
     mountPoint,
+    mount() {
+      mkdirSync(mountPoint);
+      const options = `size=${megabytes}m,nr_inodes=${inodes},mode=755`;
+      execFileSync('mount', ['-t', 'tmpfs', '-o', options, 'tmpfs', mountPoint]);
+    },
     fill(left = 0) {
       const { bavail, bsize } = statfsSync(mountPoint);
       writeFileSync(filler, Buffer.alloc(Math.max(0, bavail * bsize - left)));
