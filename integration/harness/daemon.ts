@@ -140,8 +140,12 @@ export function createDaemon(options: DaemonOptions = {}): Daemon {
     });
     closeSync(log);
     child = started;
+    // A test run that ends early must not leave its daemon behind.
+    const abandon = (): void => void started.kill('SIGKILL');
+    process.once('exit', abandon);
     ended = new Promise((resolve) => {
       const done = (): void => {
+        process.off('exit', abandon);
         if (child === started) child = undefined;
         resolve();
       };

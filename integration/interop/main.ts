@@ -14,6 +14,8 @@ import { writeImages } from '../harness/write-images.ts';
 const SUMMARY = /^(\d+) passed, (\d+) failed$/;
 const SETTLE_MS = 5000;
 
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(130));
+
 const address = addressOf(process.env);
 const daemon = address === undefined ? createDaemon() : externalDaemon(address);
 const images = mkdtempSync('/tmp/davit-images-');
