@@ -54,7 +54,7 @@ void a_missing_program_fails_create() {
   bundle.set("/process/args", R"(["/etc/passwd"])");
   CHECK_EQUAL(testing::run(bundle).error, "exec: \"/etc/passwd\": permission denied");
   bundle.set("/process/args", R"(["/etc"])");
-  CHECK_EQUAL(testing::run(bundle).error, "exec: \"/etc\": is a directory");
+  CHECK_EQUAL(testing::run(bundle).error, "exec: \"/etc\": is a directory: permission denied");
   CHECK(::access((bundle.path() + "/state.json").c_str(), F_OK) != 0);
 }
 

@@ -41,7 +41,8 @@ const char* words(int code) {
     case EACCES:
       return "permission denied";
     case EISDIR:
-      return "is a directory";
+      // Clients take their status 126 from the second half, as older runtimes said it.
+      return "is a directory: permission denied";
     case ELOOP:
       return "too many levels of symbolic links";
     default:

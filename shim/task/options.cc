@@ -9,8 +9,8 @@ Result<> apply_options(const wire::Any& options, oci::CreateOptions& create, IoC
   const std::string& binary = runc.binary_name;
   if (!binary.empty() && binary != "runc" && binary != "davit-oci") {
     return fail(ENOTSUP, "runtime binary \"" + binary +
-                             "\": this shim runs containers itself; use io.containerd.runc.v2 for "
-                             "another OCI runtime");
+                             "\": this shim runs containers itself; another OCI runtime needs "
+                             "containerd-shim-runc-v2");
   }
   if (runc.systemd_cgroup) {
     return fail(ENOTSUP, "systemd cgroups: not available; use the cgroupfs driver");
