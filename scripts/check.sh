@@ -45,9 +45,9 @@ cpp_tidy() {
   local args=(--extra-arg=-Wno-unknown-warning-option --extra-arg=-fdelayed-template-parsing
     --extra-arg=-Wno-delayed-template-parsing-in-cxx20)
   git ls-files 'native/*.cc' 'shim/*.cc' | grep -v _test.cc |
-    xargs -P "$(nproc)" -n 4 clang-tidy-19 -p build/native --quiet "${args[@]}" >build/clang-tidy.log 2>&1
-  grep -A4 'error:' build/clang-tidy.log && return 1
-  ! grep -q 'Error while' build/clang-tidy.log
+    xargs -P "$(nproc)" -n 4 clang-tidy-19 -p build/native --quiet "${args[@]}" >build/clang-tidy.log 2>&1 && return 0
+  grep -A4 'error:' build/clang-tidy.log || tail -n 5 build/clang-tidy.log
+  return 1
 }
 
 static_link() {
