@@ -6,6 +6,7 @@
 #include <cstdio>
 
 #include "shim/action/actions.h"
+#include "shim/fault.h"
 
 int main(int argc, char** argv) {
   using namespace davit::shim;
@@ -14,6 +15,7 @@ int main(int argc, char** argv) {
     std::fprintf(stderr, "containerd-shim-davit-v1: %s\n", args.error().text().c_str());
     return 2;
   }
+  fault::read_environment();
   if (args->version) return version_action();
   if (args->info) return info_action();
   if (args->action == "start") return start_action(*args, argv[0]);

@@ -11,6 +11,7 @@
 
 #include "native/oci/container.h"
 #include "shim/action/actions.h"
+#include "shim/fault.h"
 #include "shim/task/rootfs.h"
 #include "shim/wire/messages.h"
 
@@ -63,6 +64,7 @@ int delete_action(const Args& args) {
     std::fprintf(stderr, "delete: -id and an absolute -bundle are required\n");
     return 1;
   }
+  if (!fault::at("shim.cleanup.begin")) return 1;
   end_shim(bundle, args.id);
   pid_t pid = 0;
   if (auto container = oci::Container::load(bundle)) pid = (*container)->pid();
@@ -72,6 +74,7 @@ int delete_action(const Args& args) {
     std::fprintf(stderr, "delete \"%s\": %s\n", args.id.c_str(), step.error().text().c_str());
     code = 1;
   }
+  if (!fault::at("shim.cleanup.before-answer")) return 1;
   remove_socket(bundle);
   const std::string response =
       wire::encode_delete(static_cast<uint32_t>(pid), kKilled, wire::Timestamp::now());

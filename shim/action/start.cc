@@ -15,6 +15,7 @@
 #include "shim/action/input.h"
 #include "shim/action/shim_cgroup.h"
 #include "shim/action/socket.h"
+#include "shim/fault.h"
 #include "shim/wire/messages.h"
 #include "shim/wire/pb.h"
 
@@ -146,10 +147,12 @@ Result<std::string> start_shim(const Args& args, const char* program) {
   DAVIT_ASSIGN(const std::string path,
                socket_path(start.socket_dir, args.address, args.namespace_, args.id));
   const std::string address = "unix://" + path;
+  DAVIT_TRY(fault::at("shim.bootstrap.before-bind"));
   DAVIT_ASSIGN(Listener listener, listen_at(path));
   if (listener.already) return encode_answer(start.answer, address);
 
   const auto launch = [&]() -> Result<pid_t> {
+    DAVIT_TRY(fault::at("shim.bootstrap.after-bind"));
     DAVIT_ASSIGN(const Fd self, kernel::sealed_self());
     DAVIT_TRY(write_file("address", address));
     const pid_t pid = ::fork();
@@ -165,10 +168,14 @@ Result<std::string> start_shim(const Args& args, const char* program) {
     ::unlink(path.c_str());
     return std::unexpected(pid.error());
   }
-  if (auto written = write_file("shim.pid", std::to_string(*pid)); !written) {
+  const auto record = [&]() -> Result<> {
+    DAVIT_TRY(write_file("shim.pid", std::to_string(*pid)));
+    return fault::at("shim.bootstrap.before-answer");
+  };
+  if (auto recorded = record(); !recorded) {
     ::kill(*pid, SIGKILL);
     ::unlink(path.c_str());
-    return std::unexpected(written.error());
+    return std::unexpected(recorded.error());
   }
   return encode_answer(start.answer, address);
 }
@@ -186,7 +193,8 @@ int start_action(const Args& args, const char* program) {
     return 1;
   }
   const auto size = static_cast<ssize_t>(answer->size());
-  return ::write(STDOUT_FILENO, answer->data(), answer->size()) == size ? 0 : 1;
+  if (::write(STDOUT_FILENO, answer->data(), answer->size()) != size) return 1;
+  return fault::at("shim.bootstrap.after-answer") ? 0 : 1;
 }
 
 }  // namespace davit::shim

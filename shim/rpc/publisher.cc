@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "shim/fault.h"
 #include "shim/log.h"
 #include "shim/wire/messages.h"
 #include "shim/wire/pb.h"
@@ -69,6 +70,10 @@ void Publisher::send_next() {
       disconnect();
       return retry_later();
     }
+  }
+  if (!fault::at("shim.event.send")) {
+    disconnect();
+    return retry_later();
   }
   stream_ += 2;
   if (stream_ == 2) stream_ = 1;

@@ -6,6 +6,7 @@
 
 #include <utility>
 
+#include "shim/fault.h"
 #include "shim/log.h"
 #include "shim/task/metrics.h"
 #include "shim/task/options.h"
@@ -107,6 +108,7 @@ void Task::create(const Call& call) {
 
 void Task::io_ready(const Call& call, const oci::CreateOptions& options) {
   auto made = make_container(options);
+  if (made) made = fault::at("shim.create.before-answer");
   if (!made) {
     refuse(call, "OCI runtime create failed", made.error());
     release();
@@ -133,11 +135,13 @@ Result<> Task::make_container(const oci::CreateOptions& options) {
     }
     rootfs_ = target;
   }
+  DAVIT_TRY(fault::at("shim.create.after-mounts"));
   oci::CreateOptions with_stdio = options;
   with_stdio.stdio = init_.io->ends();
   auto created = oci::Container::create(with_stdio);
   if (!created) return wrap(kNotStarted, created.error());
   container_ = std::move(*created);
+  DAVIT_TRY(fault::at("shim.create.after-executor"));
   for (const auto& warning : container_->warnings()) log(warning);
   init_.pid = container_->pid();
   return init_.io->launched(container_->take_console());
@@ -150,9 +154,12 @@ void Task::start(const Call& call, const std::string& exec_id) {
   process = find(call, exec_id, Operation::kStart);
   if (process == nullptr) return;
   if (process->is_exec()) return start_exec(call, *process);
-  if (auto started = container_->start(); !started) {
+  auto started = fault::at("shim.start.before");
+  if (started) started = container_->start();
+  if (!started) {
     return refuse(call, std::string("OCI runtime start failed: ") + kNotStarted, started.error());
   }
+  (void)fault::at("shim.start.after");
   init_.phase = Phase::kRunning;
   pb::Writer event;
   event.text(1, id());
@@ -175,6 +182,9 @@ void Task::exec(const Call& call, wire::ExecProcessRequest request) {
   if (request.exec_id.empty()) return refuse(call, {Code::kInvalidArgument, "exec id is required"});
   if (execs_.contains(request.exec_id)) {
     return refuse(call, already_exists("id " + request.exec_id));
+  }
+  if (auto faulty = fault::at("shim.exec.create"); !faulty) {
+    return refuse(call, "exec", faulty.error());
   }
   Process& process = execs_[request.exec_id];
   process.exec_id = request.exec_id;
@@ -209,13 +219,19 @@ void Task::exec_not_started(Process& process) {
   for (const Call& waiter : std::exchange(process.waiters, {})) answer(waiter, payload);
 }
 
+Result<oci::Process> Task::start_program(const Process& process) {
+  DAVIT_TRY(fault::at("shim.exec.before-start"));
+  return container_->exec(process.spec, process.io->ends());
+}
+
 void Task::launch_exec(const Call& call, Process& process) {
-  auto launched = container_->exec(process.spec, process.io->ends());
+  auto launched = start_program(process);
   if (!launched) {
     refuse(call, std::string("OCI runtime exec failed: exec failed: ") + kNotStarted,
            launched.error());
     return exec_not_started(process);
   }
+  (void)fault::at("shim.exec.after-start");
   for (const auto& warning : launched->warnings) log(warning);
   process.spec = {};
   process.pid = launched->pid;

@@ -92,6 +92,7 @@ class Task {
   Result<> make_container(const oci::CreateOptions& options);
   bool may_exec(const Call& call);  // answers when not
   void start_exec(const Call& call, Process& process);
+  Result<oci::Process> start_program(const Process& process);
   void launch_exec(const Call& call, Process& process);
   void exec_not_started(Process& process);
   void watch_oom();

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "shim/fault.h"
 #include "shim/log.h"
 #include "shim/task/rootfs.h"
 #include "shim/task/task.h"
@@ -104,6 +105,7 @@ void Task::settle_init_exit() {
 }
 
 void Task::finish(Process& process, const Exit& exit) {
+  (void)fault::at("shim.exit.before-status");
   process.phase = Phase::kStopped;
   process.exit_status = exit.status;
   process.exited_at = exit.at;
@@ -115,7 +117,9 @@ void Task::finish(Process& process, const Exit& exit) {
   event.varint(3, static_cast<uint32_t>(process.pid));
   event.varint(4, process.exit_status);
   event.bytes(5, wire::encode(process.exited_at));
-  host_.events.publish("/tasks/exit", "containerd.events.TaskExit", event.data());
+  if (fault::at("shim.exit.before-event")) {
+    host_.events.publish("/tasks/exit", "containerd.events.TaskExit", event.data());
+  }
   const std::string payload = wire::encode_wait(process.exit_status, process.exited_at);
   for (const Call& call : std::exchange(process.waiters, {})) answer(call, payload);
   if (const auto deleter = std::exchange(process.deleter, std::nullopt)) {
@@ -159,14 +163,23 @@ void Task::removed(const Call& call, const std::string& exec_id) {
       refuse(waiter, not_found("process does not exist " + name));
     }
   }
+  if (auto faulty = fault::at("shim.delete.before-unmount"); !faulty) {
+    process.phase = Phase::kStopped;
+    return refuse(call, "delete", faulty.error());
+  }
   release();
+  (void)fault::at("shim.delete.after-unmount");
   pb::Writer event;
   event.text(1, id());
   event.varint(2, pid);
   event.varint(3, process.exit_status);
   event.bytes(4, wire::encode(process.exited_at));
   host_.events.publish("/tasks/delete", "containerd.events.TaskDelete", event.data());
-  answer(call, payload);
+  if (auto faulty = fault::at("shim.delete.before-answer")) {
+    answer(call, payload);
+  } else {
+    refuse(call, "delete", faulty.error());
+  }
   gone_();
 }
 
