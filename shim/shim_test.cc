@@ -170,6 +170,19 @@ void test_start_answers() {
   end("boot");
 }
 
+// RuntimeInfo: name, version, and the executor's features for those who choose a runtime by them.
+void test_info() {
+  const std::string info = run_shim(root, "info", "-info");
+  pb::Reader r(info);
+  wire::Any features;
+  CHECK(r.next() && r.field() == 1 && r.string() == "io.containerd.davit.v1");
+  CHECK(r.next() && r.field() == 2);
+  CHECK(r.next() && r.field() == 4 && wire::decode(r.bytes(), features));
+  CHECK(features.type_url == "types.containerd.io/opencontainers/runtime-spec/1/features/Features");
+  CHECK(features.value.starts_with(R"({"ociVersionMin":"1.0.0",)") &&
+        features.value.ends_with("}"));
+}
+
 void test_shim_cgroup() {
   const std::string bundle = root + "/grouped";
   mkdir(bundle.c_str(), 0700);
@@ -253,6 +266,7 @@ void all() {
   test_delete_created();
   test_killed_shim();
   test_start_answers();
+  test_info();
   test_shim_cgroup();
   test_shutdown_now();
   test_memory();

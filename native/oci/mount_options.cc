@@ -50,6 +50,8 @@ constexpr const char* kSuperblockFlags[] = {"sync", "async",  "dirsync",  "lazyt
 // Without effect here, as in mount(8).
 constexpr const char* kIgnored[] = {"defaults", "remount", "noiversion", "loud", "auto", "noauto"};
 
+constexpr const char* kCopyUp = "tmpcopyup";
+
 template <std::size_t N>
 bool one_of(const std::string& name, const char* const (&names)[N]) {
   for (const char* one : names)
@@ -98,6 +100,18 @@ kernel::FsOption split(const std::string& option) {
 
 }  // namespace
 
+std::vector<std::string> mount_option_names() {
+  std::vector<std::string> out{"bind", "rbind", kCopyUp};
+  for (const char* name : kIgnored) out.emplace_back(name);
+  for (const char* name : kSuperblockFlags) out.emplace_back(name);
+  for (const AttributeOption& option : kAttributes) {
+    out.emplace_back(option.name);
+    out.push_back(std::string("r") + option.name);
+  }
+  for (const PropagationOption& option : kPropagation) out.emplace_back(option.name);
+  return out;
+}
+
 Result<MountOptions> parse_mount_options(const Mount& mount) {
   MountOptions out;
   out.bind = mount.type == "bind";
@@ -106,7 +120,7 @@ Result<MountOptions> parse_mount_options(const Mount& mount) {
     if (name == "bind" || name == "rbind") {
       out.bind = true;
       out.recursive |= name == "rbind";
-    } else if (name == "tmpcopyup") {
+    } else if (name == kCopyUp) {
       out.copy_up = true;
     } else if (name == "idmap" || name == "ridmap") {
       return fail(ENOSYS, "mount option \"" + name + "\": not supported yet");

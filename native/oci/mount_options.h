@@ -21,6 +21,9 @@ struct MountOptions {
   bool read_only() const { return (top.set & MOUNT_ATTR_RDONLY) != 0; }
 };
 
+// All that are known by name; others are left to the file system.
+std::vector<std::string> mount_option_names();
+
 Result<MountOptions> parse_mount_options(const Mount& mount);
 
 // "rslave" and its like as MS_ flags, MS_REC with them; 0 for an empty name.

@@ -186,4 +186,10 @@ Result<ProcessSpec> parse_process(std::string_view text) {
   return parse_process(document, json::At{"process"});
 }
 
+std::vector<std::string> capability_names() {
+  std::vector<std::string> out;
+  for (const char* name : kCapabilities) out.push_back(std::string("CAP_") + name);
+  return out;
+}
+
 }  // namespace davit::oci

@@ -22,6 +22,56 @@ struct Name {
   std::uint32_t value;
 };
 
+// runtime-spec, "Seccomp".
+constexpr Name kActions[] = {
+    {"SCMP_ACT_KILL", SCMP_ACT_KILL},
+    {"SCMP_ACT_KILL_THREAD", SCMP_ACT_KILL_THREAD},
+    {"SCMP_ACT_KILL_PROCESS", SCMP_ACT_KILL_PROCESS},
+    {"SCMP_ACT_TRAP", SCMP_ACT_TRAP},
+    {"SCMP_ACT_ALLOW", SCMP_ACT_ALLOW},
+    {"SCMP_ACT_LOG", SCMP_ACT_LOG},
+    {"SCMP_ACT_NOTIFY", SCMP_ACT_NOTIFY},
+    // These two take a number.
+    {"SCMP_ACT_ERRNO", SCMP_ACT_ERRNO(0)},
+    {"SCMP_ACT_TRACE", SCMP_ACT_TRACE(0)},
+};
+constexpr Name kOperators[] = {
+    {"SCMP_CMP_NE", SCMP_CMP_NE},
+    {"SCMP_CMP_LT", SCMP_CMP_LT},
+    {"SCMP_CMP_LE", SCMP_CMP_LE},
+    {"SCMP_CMP_EQ", SCMP_CMP_EQ},
+    {"SCMP_CMP_GE", SCMP_CMP_GE},
+    {"SCMP_CMP_GT", SCMP_CMP_GT},
+    {"SCMP_CMP_MASKED_EQ", SCMP_CMP_MASKED_EQ},
+};
+constexpr Name kArchitectures[] = {
+    {"SCMP_ARCH_X86", SCMP_ARCH_X86},
+    {"SCMP_ARCH_X86_64", SCMP_ARCH_X86_64},
+    {"SCMP_ARCH_X32", SCMP_ARCH_X32},
+    {"SCMP_ARCH_ARM", SCMP_ARCH_ARM},
+    {"SCMP_ARCH_AARCH64", SCMP_ARCH_AARCH64},
+    {"SCMP_ARCH_MIPS", SCMP_ARCH_MIPS},
+    {"SCMP_ARCH_MIPS64", SCMP_ARCH_MIPS64},
+    {"SCMP_ARCH_MIPS64N32", SCMP_ARCH_MIPS64N32},
+    {"SCMP_ARCH_MIPSEL", SCMP_ARCH_MIPSEL},
+    {"SCMP_ARCH_MIPSEL64", SCMP_ARCH_MIPSEL64},
+    {"SCMP_ARCH_MIPSEL64N32", SCMP_ARCH_MIPSEL64N32},
+    {"SCMP_ARCH_PPC", SCMP_ARCH_PPC},
+    {"SCMP_ARCH_PPC64", SCMP_ARCH_PPC64},
+    {"SCMP_ARCH_PPC64LE", SCMP_ARCH_PPC64LE},
+    {"SCMP_ARCH_S390", SCMP_ARCH_S390},
+    {"SCMP_ARCH_S390X", SCMP_ARCH_S390X},
+    {"SCMP_ARCH_PARISC", SCMP_ARCH_PARISC},
+    {"SCMP_ARCH_PARISC64", SCMP_ARCH_PARISC64},
+    {"SCMP_ARCH_RISCV64", SCMP_ARCH_RISCV64},
+};
+constexpr Name kFlags[] = {
+    {"SECCOMP_FILTER_FLAG_TSYNC", 0},  // one thread is all there is when the filter is loaded
+    {"SECCOMP_FILTER_FLAG_LOG", SECCOMP_FILTER_FLAG_LOG},
+    {"SECCOMP_FILTER_FLAG_SPEC_ALLOW", SECCOMP_FILTER_FLAG_SPEC_ALLOW},
+    {"SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV", 1U << 5},
+};
+
 template <std::size_t N>
 const Name* lookup(const Name (&names)[N], const std::string& name) {
   for (const Name& entry : names)
@@ -29,65 +79,25 @@ const Name* lookup(const Name (&names)[N], const std::string& name) {
   return nullptr;
 }
 
-// runtime-spec, "Seccomp": actions; ERRNO and TRACE take a number, EPERM unless given.
+// ERRNO's and TRACE's number is EPERM unless given.
 Result<std::uint32_t> action_of(const std::string& name, std::optional<std::uint32_t> number,
                                 const At& at) {
-  constexpr Name kActions[] = {
-      {"SCMP_ACT_KILL", SCMP_ACT_KILL},
-      {"SCMP_ACT_KILL_THREAD", SCMP_ACT_KILL_THREAD},
-      {"SCMP_ACT_KILL_PROCESS", SCMP_ACT_KILL_PROCESS},
-      {"SCMP_ACT_TRAP", SCMP_ACT_TRAP},
-      {"SCMP_ACT_ALLOW", SCMP_ACT_ALLOW},
-      {"SCMP_ACT_LOG", SCMP_ACT_LOG},
-      {"SCMP_ACT_NOTIFY", SCMP_ACT_NOTIFY},
-  };
-  if (name == "SCMP_ACT_ERRNO" || name == "SCMP_ACT_TRACE") {
-    std::uint32_t value = number.value_or(EPERM);
-    if (value > 0xffff) return json::wrong(at, "an errno up to 65535");
-    return name == "SCMP_ACT_ERRNO" ? SCMP_ACT_ERRNO(value) : SCMP_ACT_TRACE(value);
-  }
   const Name* action = lookup(kActions, name);
   if (action == nullptr) return json::wrong(at, "a known action");
-  return action->value;
+  if (action->value != SCMP_ACT_ERRNO(0) && action->value != SCMP_ACT_TRACE(0))
+    return action->value;
+  std::uint32_t value = number.value_or(EPERM);
+  if (value > 0xffff) return json::wrong(at, "an errno up to 65535");
+  return action->value | value;
 }
 
 Result<scmp_compare> operator_of(const std::string& name, const At& at) {
-  constexpr Name kOperators[] = {
-      {"SCMP_CMP_NE", SCMP_CMP_NE},
-      {"SCMP_CMP_LT", SCMP_CMP_LT},
-      {"SCMP_CMP_LE", SCMP_CMP_LE},
-      {"SCMP_CMP_EQ", SCMP_CMP_EQ},
-      {"SCMP_CMP_GE", SCMP_CMP_GE},
-      {"SCMP_CMP_GT", SCMP_CMP_GT},
-      {"SCMP_CMP_MASKED_EQ", SCMP_CMP_MASKED_EQ},
-  };
   const Name* found = lookup(kOperators, name);
   if (found == nullptr) return json::wrong(at, "a known operator");
   return static_cast<scmp_compare>(found->value);
 }
 
 Result<std::uint32_t> arch_of(const std::string& name, const At& at) {
-  constexpr Name kArchitectures[] = {
-      {"SCMP_ARCH_X86", SCMP_ARCH_X86},
-      {"SCMP_ARCH_X86_64", SCMP_ARCH_X86_64},
-      {"SCMP_ARCH_X32", SCMP_ARCH_X32},
-      {"SCMP_ARCH_ARM", SCMP_ARCH_ARM},
-      {"SCMP_ARCH_AARCH64", SCMP_ARCH_AARCH64},
-      {"SCMP_ARCH_MIPS", SCMP_ARCH_MIPS},
-      {"SCMP_ARCH_MIPS64", SCMP_ARCH_MIPS64},
-      {"SCMP_ARCH_MIPS64N32", SCMP_ARCH_MIPS64N32},
-      {"SCMP_ARCH_MIPSEL", SCMP_ARCH_MIPSEL},
-      {"SCMP_ARCH_MIPSEL64", SCMP_ARCH_MIPSEL64},
-      {"SCMP_ARCH_MIPSEL64N32", SCMP_ARCH_MIPSEL64N32},
-      {"SCMP_ARCH_PPC", SCMP_ARCH_PPC},
-      {"SCMP_ARCH_PPC64", SCMP_ARCH_PPC64},
-      {"SCMP_ARCH_PPC64LE", SCMP_ARCH_PPC64LE},
-      {"SCMP_ARCH_S390", SCMP_ARCH_S390},
-      {"SCMP_ARCH_S390X", SCMP_ARCH_S390X},
-      {"SCMP_ARCH_PARISC", SCMP_ARCH_PARISC},
-      {"SCMP_ARCH_PARISC64", SCMP_ARCH_PARISC64},
-      {"SCMP_ARCH_RISCV64", SCMP_ARCH_RISCV64},
-  };
   const Name* found = lookup(kArchitectures, name);
   if (found == nullptr) return json::wrong(at, "a known architecture");
   return found->value;
@@ -161,12 +171,6 @@ Result<> add_rule(const Value& value, const At& at, SeccompRules& out, bool& not
 }
 
 Result<std::uint32_t> flags_of(const Value& seccomp, const At& at) {
-  constexpr Name kFlags[] = {
-      {"SECCOMP_FILTER_FLAG_TSYNC", 0},  // one thread is all there is when the filter is loaded
-      {"SECCOMP_FILTER_FLAG_LOG", SECCOMP_FILTER_FLAG_LOG},
-      {"SECCOMP_FILTER_FLAG_SPEC_ALLOW", SECCOMP_FILTER_FLAG_SPEC_ALLOW},
-      {"SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV", 1U << 5},
-  };
   std::vector<std::string> names;
   DAVIT_TRY(json::get(seccomp, "flags", at, names));
   std::uint32_t flags = 0;
@@ -178,7 +182,18 @@ Result<std::uint32_t> flags_of(const Value& seccomp, const At& at) {
   return flags;
 }
 
+template <std::size_t N>
+std::vector<std::string> names_in(const Name (&names)[N]) {
+  std::vector<std::string> out;
+  for (const Name& entry : names) out.emplace_back(entry.name);
+  return out;
+}
+
 }  // namespace
+
+SeccompNames seccomp_names() {
+  return {names_in(kActions), names_in(kOperators), names_in(kArchitectures), names_in(kFlags)};
+}
 
 Result<SeccompFilter> compile_seccomp(const Value& seccomp, const At& at) {
   SeccompFilter filter;

@@ -21,6 +21,12 @@ struct SeccompFilter {
   bool empty() const { return program.empty(); }
 };
 
+// What may stand in linux.seccomp.
+struct SeccompNames {
+  std::vector<std::string> actions, operators, architectures, flags;
+};
+SeccompNames seccomp_names();
+
 // `value` is the linux.seccomp object. Syscalls that this libseccomp or an architecture does not
 // know are left out, as runc does; everything else that is wrong is EINVAL and names the member.
 Result<SeccompFilter> compile_seccomp(const json::Value& value, const json::At& at);

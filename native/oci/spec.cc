@@ -53,27 +53,38 @@ Result<> parse_hook_list(const Value& hooks, const char* name, std::vector<Hook>
   return {};
 }
 
+struct HookKind {
+  const char* name;
+  std::vector<Hook> Hooks::* list;
+};
+constexpr HookKind kHookKinds[] = {
+    {"prestart", &Hooks::prestart},
+    {"createRuntime", &Hooks::create_runtime},
+    {"createContainer", &Hooks::create_container},
+    {"startContainer", &Hooks::start_container},
+    {"poststart", &Hooks::poststart},
+    {"poststop", &Hooks::poststop},
+};
+
 Result<> parse_hooks(const Value& config, Hooks& out) {
   DAVIT_ASSIGN(const Value* hooks, json::object(config, "hooks", At{}));
   if (hooks == nullptr) return {};
-  DAVIT_TRY(parse_hook_list(*hooks, "prestart", out.prestart));
-  DAVIT_TRY(parse_hook_list(*hooks, "createRuntime", out.create_runtime));
-  DAVIT_TRY(parse_hook_list(*hooks, "createContainer", out.create_container));
-  DAVIT_TRY(parse_hook_list(*hooks, "startContainer", out.start_container));
-  DAVIT_TRY(parse_hook_list(*hooks, "poststart", out.poststart));
-  return parse_hook_list(*hooks, "poststop", out.poststop);
+  for (const HookKind& kind : kHookKinds)
+    DAVIT_TRY(parse_hook_list(*hooks, kind.name, out.*kind.list));
+  return {};
 }
 
+struct NamespaceKind {
+  const char* name;
+  int flag;
+};
+constexpr NamespaceKind kNamespaceKinds[] = {
+    {"pid", CLONE_NEWPID},       {"network", CLONE_NEWNET}, {"mount", CLONE_NEWNS},
+    {"ipc", CLONE_NEWIPC},       {"uts", CLONE_NEWUTS},     {"user", CLONE_NEWUSER},
+    {"cgroup", CLONE_NEWCGROUP}, {"time", CLONE_NEWTIME},
+};
+
 Result<> parse_namespaces(const Value& linux_part, const At& at, std::vector<Namespace>& out) {
-  struct Kind {
-    const char* name;
-    int flag;
-  };
-  constexpr Kind kKinds[] = {
-      {"pid", CLONE_NEWPID},       {"network", CLONE_NEWNET}, {"mount", CLONE_NEWNS},
-      {"ipc", CLONE_NEWIPC},       {"uts", CLONE_NEWUTS},     {"user", CLONE_NEWUSER},
-      {"cgroup", CLONE_NEWCGROUP}, {"time", CLONE_NEWTIME},
-  };
   DAVIT_ASSIGN(const Value* list, json::array(linux_part, "namespaces", at));
   if (list == nullptr) return {};
   for (const Value& item : list->GetArray()) {
@@ -83,7 +94,7 @@ Result<> parse_namespaces(const Value& linux_part, const At& at, std::vector<Nam
     Namespace one;
     DAVIT_TRY(json::get(item, "type", here, type));
     DAVIT_TRY(json::get(item, "path", here, one.path));
-    for (const Kind& kind : kKinds)
+    for (const NamespaceKind& kind : kNamespaceKinds)
       if (type == kind.name) one.flag = kind.flag;
     if (one.flag == 0) return json::wrong(here / "type", "a known namespace");
     for (const Namespace& other : out)
@@ -249,6 +260,18 @@ Result<Spec> parse_spec(std::string_view text) {
       if (member.value.IsString())
         out.annotations[member.name.GetString()] = member.value.GetString();
   DAVIT_TRY(parse_linux(config, out));
+  return out;
+}
+
+std::vector<std::string> hook_names() {
+  std::vector<std::string> out;
+  for (const HookKind& kind : kHookKinds) out.emplace_back(kind.name);
+  return out;
+}
+
+std::vector<std::string> namespace_names() {
+  std::vector<std::string> out;
+  for (const NamespaceKind& kind : kNamespaceKinds) out.emplace_back(kind.name);
   return out;
 }
 

@@ -118,4 +118,9 @@ Result<ProcessSpec> parse_process(const json::Value& value, const json::At& at);
 // The number of "CAP_CHOWN"; -1 for a name that is not known.
 int capability_number(std::string_view name);
 
+// What config.json may name: all of them, in no special order.
+std::vector<std::string> capability_names();
+std::vector<std::string> hook_names();
+std::vector<std::string> namespace_names();
+
 }  // namespace davit::oci

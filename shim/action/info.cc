@@ -2,12 +2,19 @@
 
 #include <cstdio>
 
+#include "native/oci/features.h"
 #include "shim/action/actions.h"
 #include "shim/version.h"
 #include "shim/wire/messages.h"
 #include "shim/wire/pb.h"
 
 namespace davit::shim {
+
+namespace {
+
+constexpr char kFeatures[] = "types.containerd.io/opencontainers/runtime-spec/1/features/Features";
+
+}  // namespace
 
 int info_action() {
   pb::Writer version;
@@ -16,6 +23,7 @@ int info_action() {
   pb::Writer info;
   info.text(1, kRuntime);
   info.bytes(2, version.data());
+  info.bytes(4, wire::encode(wire::Any{kFeatures, oci::features_json(kVersion)}));
   const std::string& bytes = info.data();
   return ::write(STDOUT_FILENO, bytes.data(), bytes.size()) < 0 ? 1 : 0;
 }
