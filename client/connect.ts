@@ -4,8 +4,7 @@
 //   const { image } = await client.images.Get({ name: 'example.com/app:1' });
 //   for await (const { info } of client.content.List({})) ...
 import type { ChannelCredentials } from '@grpc/grpc-js';
-import { methodNames, methodOf } from '../proto/wire.ts';
-import type { MethodShape } from '../proto/messages.ts';
+import { methodNames, methodOf, type MethodShape } from '../proto/messages.ts';
 import type { CallOptions } from './calls.ts';
 import { SERVICE_NAMES, type Services } from './services.ts';
 import { createTransport, type Transport } from './transport.ts';

@@ -1,89 +1,18 @@
-// Bundles davit so that it starts fast.
-//
-//   bin/davit            a launcher for sh: finds node and the files beside it
-//   bin/davit.start.cjs  compiles the program, or takes V8's code cache in place of compiling
-//   bin/davit.cjs        the program in one file; what a command does not need is never run
-//   bin/davit.cache      the code cache, good for the node that built it; another node ignores it
+// Bundles davit: see program.mjs.
 import fs from 'node:fs';
 import path from 'node:path';
-import vm from 'node:vm';
-import { createRequire } from 'node:module';
 import { Server, ServerCredentials } from '@grpc/grpc-js';
-import { build } from 'esbuild';
-
-const BIN = path.resolve('bin');
-const PROGRAM = path.join(BIN, 'davit.cjs');
-
-// Node reads the certificates in NODE_EXTRA_CA_CERTS at every start, which takes longer than most
-// commands; davit's connections name their certificates themselves.
-const LAUNCHER = `#!/bin/sh
-# davit: see scripts/bundle-cli.mjs
-unset NODE_EXTRA_CA_CERTS
-self=$0
-[ -L "$self" ] && self=$(readlink -f "$self")
-exec node "\${self%/*}/davit.start.cjs" "$@"
-`;
-
-const START = `'use strict';
-// Written by scripts/bundle-cli.mjs.
-const { readFileSync } = require('node:fs');
-const { Script } = require('node:vm');
-const file = __dirname + '/davit.cjs';
-// The bundle is ASCII: reading it as such costs nothing.
-const source = '(function (exports, require, module, __filename, __dirname) {' + readFileSync(file, 'latin1') + '\\n})';
-let cachedData;
-try {
-  cachedData = readFileSync(__dirname + '/davit.cache');
-} catch {
-  // It starts slower without.
-}
-const script = new Script(source, { filename: file, cachedData });
-const bundled = { exports: {} };
-script.runInThisContext()(bundled.exports, require, bundled, file, __dirname);
-bundled.exports.start();
-`;
-
-/** The descriptors as part of the program. */
-const embedDescriptors = {
-  name: 'embed-descriptors',
-  setup(build) {
-    build.onLoad({ filter: /\/proto\/descriptors\.ts$/ }, () => {
-      const json = JSON.stringify(fs.readFileSync('proto/gen/containerd.json', 'utf8'));
-      return {
-        contents: `let parsed; export const descriptors = () => (parsed ??= JSON.parse(${json}));`,
-        loader: 'js',
-      };
-    });
-  },
-};
+import { buildProgram, loadProgram, saveCache } from './program.mjs';
 
 export async function bundleCli(define) {
-  await build({
-    entryPoints: ['cli/main.ts'],
-    outfile: PROGRAM,
-    bundle: true,
-    platform: 'node',
-    format: 'cjs',
-    target: 'node20',
-    sourcemap: 'external',
-    legalComments: 'none',
-    charset: 'ascii',
-    plugins: [embedDescriptors],
-    define,
-    logLevel: 'warning',
-  });
-  fs.writeFileSync(path.join(BIN, 'davit.start.cjs'), START);
-  fs.writeFileSync(path.join(BIN, 'davit'), LAUNCHER, { mode: 0o755 });
-  fs.chmodSync(path.join(BIN, 'davit'), 0o755);
-  fs.writeFileSync(path.join(BIN, 'davit.cache'), await codeCache());
+  await buildProgram('davit', 'cli/main.ts', { define });
+  const program = loadProgram('davit');
+  await exercise(program.exports);
+  saveCache('davit', program);
 }
 
 /** Runs a few commands against a daemon that knows nothing, so that the cache holds the code they need. */
-async function codeCache() {
-  const source = `(function (exports, require, module, __filename, __dirname) {${fs.readFileSync(PROGRAM, 'latin1')}\n})`;
-  const script = new vm.Script(source, { filename: PROGRAM });
-  const bundled = { exports: {} };
-  script.runInThisContext()(bundled.exports, createRequire(PROGRAM), bundled, PROGRAM, BIN);
+async function exercise({ main }) {
   const directory = fs.mkdtempSync('/tmp/davit-bundle-');
   const socket = path.join(directory, 'sock');
   const daemon = await emptyDaemon(socket);
@@ -97,14 +26,13 @@ async function codeCache() {
       ['run', '--rm', 'image', 'id', 'true'],
       ['tasks', 'exec', 'id', 'true'],
     ]) {
-      await bundled.exports.main(['--address', socket, '--timeout', '10s', ...command], {});
+      await main(['--address', socket, '--timeout', '10s', ...command], {});
     }
   } finally {
     fs.writeSync = writeSync;
     daemon.forceShutdown();
     fs.rmSync(directory, { recursive: true, force: true });
   }
-  return script.createCachedData();
 }
 
 /** Answers every unary call that those commands make with a message without fields. */

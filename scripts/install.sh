@@ -25,24 +25,8 @@ fi
 
 [ -x bin/davitd ] || { echo "nothing built: run 'make build' first" >&2; exit 1; }
 rm -rf "$lib.new"
-mkdir -p "$lib.new/bin" "$lib.new/node_modules" "$bin" "$(dirname "$unit")"
+mkdir -p "$lib.new/bin" "$bin" "$(dirname "$unit")"
 cp -R bin/. "$lib.new/bin/"
-printf '{ "type": "module" }\n' >"$lib.new/package.json"
-# The LevelDB binding stays outside of the bundle; its own dependencies come with it.
-node -e '
-  const fs = require("fs"), seen = new Set();
-  const visit = (name) => {
-    if (seen.has(name)) return;
-    seen.add(name);
-    const { dependencies = {} } = JSON.parse(fs.readFileSync(`node_modules/${name}/package.json`));
-    Object.keys(dependencies).forEach(visit);
-  };
-  visit("classic-level");
-  console.log([...seen].join("\n"));' | while read -r module; do
-  cp -R "node_modules/$module" "$lib.new/node_modules/$module"
-done
-rm -rf "$lib.new/node_modules/classic-level/deps"
-find "$lib.new/node_modules/classic-level/prebuilds" -mindepth 1 -maxdepth 1 ! -name 'linux-*' -exec rm -rf {} +
 rm -rf "$lib"
 mv "$lib.new" "$lib"
 for name in $programs; do

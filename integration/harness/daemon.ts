@@ -75,12 +75,6 @@ function shimConfig(target: Target): string {
   return `\n[plugins."io.davit.runtime.v1"]\nshim = ${JSON.stringify(shim)}\n`;
 }
 
-function davitProgram(): readonly string[] {
-  const bundled = path.join(REPOSITORY, 'bin/davitd');
-  if (existsSync(bundled)) return [bundled];
-  return [process.execPath, path.join(REPOSITORY, 'dist/services/daemon/main.js')];
-}
-
 /** A daemon that is not started yet. */
 export function createDaemon(options: DaemonOptions = {}): Daemon {
   const target = options.target ?? targetOf(process.env);
@@ -105,7 +99,7 @@ export function createDaemon(options: DaemonOptions = {}): Daemon {
     target === 'containerd'
       ? ['containerd', '--config', configFile, '--log-level', level]
       : [
-          ...davitProgram(),
+          path.join(REPOSITORY, 'bin/davitd'),
           '--config',
           configFile,
           '--address',

@@ -1,38 +1,9 @@
-// Encoding and decoding by table, for programs that live for a tenth of a second.
-//
-// protobufjs resolves every type of a bundle and generates code for those that are used: right for
-// the daemon, and a third of a command's whole time for davit. This reads the same descriptors,
-// looks at the types that are used only, and interprets them. Messages look as those of
-// messages.ts; the test beside compares the two over every type of the wire.
-import { descriptors, type Bundle } from './descriptors.ts';
-import type { MessageCodec, MethodShape } from './messages.ts';
+// The fields of messages, read and written as a table says. See messages.ts.
 import { ByteReader, ByteWriter, WireType } from './bytes.ts';
 
-interface FieldJson {
-  readonly type: string;
-  readonly id: number;
-  readonly rule?: string;
-  readonly keyType?: string;
-}
+export type Scalar = 'double' | 'int32' | 'uint32' | 'int64' | 'uint64' | 'bool' | 'string' | 'bytes';
 
-interface ScopeJson {
-  readonly nested?: Readonly<Record<string, ScopeJson>>;
-  readonly fields?: Readonly<Record<string, FieldJson>>;
-  readonly oneofs?: Readonly<Record<string, { readonly oneof: readonly string[] }>>;
-  readonly values?: Readonly<Record<string, number>>;
-  readonly methods?: Readonly<Record<string, MethodJson>>;
-}
-
-interface MethodJson {
-  readonly requestType: string;
-  readonly responseType: string;
-  readonly requestStream?: boolean;
-  readonly responseStream?: boolean;
-}
-
-type Scalar = 'double' | 'int32' | 'uint32' | 'int64' | 'uint64' | 'bool' | 'string' | 'bytes';
-
-interface Field {
+export interface Field {
   readonly name: string;
   readonly id: number;
   readonly shape: 'single' | 'repeated' | 'map';
@@ -42,12 +13,16 @@ interface Field {
   readonly message: (() => MessageType) | undefined;
 }
 
-type Message = Record<string, unknown>;
+export type Message = Record<string, unknown>;
 
 const SCALARS = new Set(['double', 'int32', 'uint32', 'int64', 'uint64', 'bool', 'string', 'bytes']);
 const MAX_DEPTH = 64;
 
-class MessageType {
+export function isScalar(type: string): type is Scalar {
+  return SCALARS.has(type);
+}
+
+export class MessageType {
   readonly name: string;
   readonly fields: readonly Field[];
   readonly byId: ReadonlyMap<number, Field>;
@@ -83,101 +58,6 @@ class MessageType {
   }
 }
 
-const types = new Map<string, MessageType>();
-
-/** The codec of a message by full name. Undefined when the bundle has none. */
-export function findWireCodec<T>(name: string, bundle: Bundle = 'containerd'): MessageCodec<T> | undefined {
-  const type = typeOf(bundle, name);
-  if (type === undefined) return undefined;
-  return {
-    name,
-    encode: (message) => {
-      const writer = new ByteWriter();
-      type.encode(message as Message, writer);
-      return writer.finish();
-    },
-    decode: (bytes) => type.decode(new ByteReader(bytes), bytes.length, 0) as T,
-  };
-}
-
-/** As findWireCodec, for names that are known when the program is written. */
-export function wireCodec<T>(name: string, bundle: Bundle = 'containerd'): MessageCodec<T> {
-  const found = findWireCodec<T>(name, bundle);
-  if (found === undefined) throw new Error(`no message ${name} in bundle ${bundle}`);
-  return found;
-}
-
-/** The names of a service's methods. Throws when the bundle has no such service. */
-export function methodNames(service: string, bundle: Bundle = 'containerd'): string[] {
-  return Object.keys(serviceOf(service, bundle));
-}
-
-export function methodOf(service: string, name: string, bundle: Bundle = 'containerd'): MethodShape {
-  const method = serviceOf(service, bundle)[name];
-  if (method === undefined) throw new Error(`no method ${name} in ${service}`);
-  return {
-    name,
-    path: `/${service}/${name}`,
-    requestStream: method.requestStream === true,
-    responseStream: method.responseStream === true,
-    request: wireCodec<object>(resolveName(bundle, service, method.requestType), bundle),
-    response: wireCodec<object>(resolveName(bundle, service, method.responseType), bundle),
-  };
-}
-
-function serviceOf(service: string, bundle: Bundle): Readonly<Record<string, MethodJson>> {
-  const methods = lookup(bundle, service)?.methods;
-  if (methods === undefined) throw new Error(`no service ${service} in bundle ${bundle}`);
-  return methods;
-}
-
-function lookup(bundle: Bundle, fullName: string): ScopeJson | undefined {
-  let scope: ScopeJson | undefined = descriptors(bundle);
-  for (const part of fullName.split('.')) scope = scope?.nested?.[part];
-  return scope;
-}
-
-/** A name as a .proto file uses it inside `scope`: the innermost that fits. */
-function resolveName(bundle: Bundle, scope: string, name: string): string {
-  if (name.startsWith('.')) return name.slice(1);
-  const parts = scope.split('.');
-  for (let length = parts.length; length > 0; length--) {
-    const candidate = `${parts.slice(0, length).join('.')}.${name}`;
-    if (lookup(bundle, candidate) !== undefined) return candidate;
-  }
-  return name;
-}
-
-function typeOf(bundle: Bundle, name: string): MessageType | undefined {
-  const key = `${bundle} ${name}`;
-  let type = types.get(key);
-  if (type === undefined) {
-    const json = lookup(bundle, name);
-    if (json?.fields === undefined) return undefined;
-    const chosen = new Set(Object.values(json.oneofs ?? {}).flatMap(({ oneof }) => oneof));
-    const fields = Object.entries(json.fields).map(([field, each]) =>
-      describe(bundle, name, field, each, chosen.has(field)),
-    );
-    type = new MessageType(name, fields);
-    types.set(key, type);
-  }
-  return type;
-}
-
-function describe(bundle: Bundle, scope: string, name: string, json: FieldJson, optional: boolean): Field {
-  const shape = json.keyType === undefined ? (json.rule === 'repeated' ? 'repeated' : 'single') : 'map';
-  const base = { name, id: json.id, shape, optional } as const;
-  if (SCALARS.has(json.type)) return { ...base, scalar: json.type as Scalar, message: undefined };
-  const target = resolveName(bundle, scope, json.type);
-  if (lookup(bundle, target)?.values !== undefined) return { ...base, scalar: 'int32', message: undefined };
-  const message = (): MessageType => {
-    const type = typeOf(bundle, target);
-    if (type === undefined) throw new Error(`${scope}.${name}: no type ${json.type}`);
-    return type;
-  };
-  return { ...base, scalar: undefined, message };
-}
-
 const ZEROS: Readonly<Record<Scalar, unknown>> = {
   double: 0,
   int32: 0,
@@ -205,7 +85,7 @@ function encodeValue(field: Field, id: number, value: unknown, writer: ByteWrite
   if (scalar === undefined) {
     const inner = new ByteWriter();
     field.message?.().encode(value as Message, inner);
-    writer.tag(id, WireType.BYTES).bytes(inner.finish());
+    writer.tag(id, WireType.BYTES).block(inner);
     return;
   }
   if (skipZero && isZero(scalar, value)) return;
@@ -226,7 +106,7 @@ function writeScalar(scalar: Scalar, value: unknown, writer: ByteWriter): void {
       writer.uint32(value ? 1 : 0);
       break;
     case 'string':
-      writer.bytes(Buffer.from(String(value), 'utf8'));
+      writer.string(String(value));
       break;
     case 'bytes':
       writer.bytes(value as Uint8Array);
@@ -248,7 +128,7 @@ function encodeRepeated(field: Field, values: readonly unknown[], writer: ByteWr
   }
   const packed = new ByteWriter();
   for (const value of values) writeScalar(scalar, value, packed);
-  writer.tag(field.id, WireType.BYTES).bytes(packed.finish());
+  writer.tag(field.id, WireType.BYTES).block(packed);
 }
 
 /** Every map of the wire has strings for keys. */
@@ -256,9 +136,9 @@ function encodeMap(field: Field, entries: Readonly<Record<string, unknown>>, wri
   for (const [key, value] of Object.entries(entries)) {
     if (value === undefined || value === null) continue;
     const entry = new ByteWriter();
-    entry.tag(1, WireType.BYTES).bytes(Buffer.from(key, 'utf8'));
+    entry.tag(1, WireType.BYTES).string(key);
     encodeValue(field, 2, value, entry, false);
-    writer.tag(field.id, WireType.BYTES).bytes(entry.finish());
+    writer.tag(field.id, WireType.BYTES).block(entry);
   }
 }
 
@@ -288,9 +168,9 @@ function readScalar(scalar: Scalar, reader: ByteReader): unknown {
     case 'double':
       return reader.double();
     case 'bool':
-      return reader.uint64() !== 0n;
+      return reader.int64(false) !== '0';
     case 'string':
-      return reader.bytes().toString('utf8');
+      return reader.string();
     case 'bytes':
       return reader.bytes();
     case 'uint32':
@@ -298,9 +178,9 @@ function readScalar(scalar: Scalar, reader: ByteReader): unknown {
     case 'int32':
       return reader.uint32() | 0;
     case 'int64':
-      return String(BigInt.asIntN(64, reader.uint64()));
+      return reader.int64(true);
     case 'uint64':
-      return String(reader.uint64());
+      return reader.int64(false);
   }
 }
 
@@ -313,7 +193,7 @@ function decodeEntry(field: Field, into: Message, reader: ByteReader, depth: num
       : ZEROS[field.scalar];
   while (reader.position < end) {
     const tag = reader.uint32();
-    if (tag >>> 3 === 1) key = reader.bytes().toString('utf8');
+    if (tag >>> 3 === 1) key = reader.string();
     else if (tag >>> 3 === 2) value = decodeValue(field, tag & 7, reader, depth);
     else reader.skip(tag & 7);
   }
