@@ -23,7 +23,6 @@
 #include "native/oci/launch.h"
 #include "native/oci/namespaces.h"
 #include "native/oci/state_file.h"
-#include "native/oci/sysctl.h"
 
 #ifndef CLONE_NEWTIME
 #define CLONE_NEWTIME 0x00000080
@@ -103,6 +102,8 @@ struct Container::State {
   int namespaces = 0;
   bool joins_pid = false;
   std::optional<SeccompFilter> seccomp;
+  std::optional<std::uint64_t> personality;
+  std::optional<MemoryPolicy> memory_policy;
   HookState hook_state;
   std::vector<Hook> poststart, poststop;
   bool has_start_hooks = false;
@@ -111,6 +112,8 @@ struct Container::State {
     for (const Namespace& one : spec.namespaces) namespaces |= one.flag & kAnyNamespace;
     joins_pid = spec.find_namespace(CLONE_NEWPID) != nullptr;
     seccomp = std::move(spec.seccomp);
+    personality = spec.personality;
+    memory_policy = std::move(spec.memory_policy);
     has_start_hooks = !spec.hooks.start_container.empty();
     hook_state = {spec.oci_version, file.id, file.bundle, annotations_json(spec)};
     poststart = std::move(spec.hooks.poststart);
@@ -123,9 +126,8 @@ Container::~Container() = default;
 
 Result<std::unique_ptr<Container>> Container::create(const CreateOptions& options) {
   DAVIT_ASSIGN(Spec spec, read_spec(options.bundle));
-  DAVIT_TRY(check_sysctl(spec));
   DAVIT_ASSIGN(Namespaces namespaces, open_namespaces(spec));
-  DAVIT_ASSIGN(Sources sources, open_sources(spec, options.bundle));
+  DAVIT_ASSIGN(Sources sources, open_sources(spec, options.bundle, namespaces.shares_mounts));
   auto state = std::make_unique<State>();
   state->options = options;
   state->options.stdio = {};
@@ -159,7 +161,11 @@ Result<std::unique_ptr<Container>> Container::create(const CreateOptions& option
     DAVIT_TRY(write_state(state->state_dir, state->file));
     DAVIT_TRY(starting.serve({&spec, &state->hook_state}, options.deadline_ms));
     state->console = std::move(starting.console);
-    state->warnings = std::move(starting.warnings);
+    state->warnings = std::move(spec.resources.warnings);
+    std::move(sources.warnings.begin(), sources.warnings.end(),
+              std::back_inserter(state->warnings));
+    std::move(starting.warnings.begin(), starting.warnings.end(),
+              std::back_inserter(state->warnings));
     state->socket = std::move(starting.socket);
     state->pidfd = starting.release().pidfd;
     return {};
@@ -169,7 +175,7 @@ Result<std::unique_ptr<Container>> Container::create(const CreateOptions& option
     (void)state->cgroup.kill(SIGKILL);
     (void)state->cgroup.remove();
     // Hooks that have run are owed their counterparts.
-    (void)run_hooks(spec.hooks.poststop, "poststop", state->hook_state.json("stopped", 0));
+    run_poststop(spec.hooks.poststop, state->hook_state.json("stopped", 0), state->warnings);
     (void)remove_state(state->state_dir);
     return std::unexpected(std::move(launched).error());
   }
@@ -230,13 +236,23 @@ Result<Process> Container::exec(std::string_view process, const Stdio& stdio) {
   if (!state_->pidfd) return fail(ESRCH, "container \"" + state_->file.id + "\" is not running");
   // Its process would be frozen before it could say anything.
   if (state_->cgroup.frozen().value_or(false)) return fail(0, "cannot exec in a paused container");
+  Fd root;
+  if ((state_->namespaces & CLONE_NEWNS) == 0) {
+    // The process behind the number is the one of the descriptor as long as that says it lives.
+    std::string path = "/proc/" + std::to_string(state_->file.pid) + "/root";
+    DAVIT_ASSIGN(root, kernel::open_at(AT_FDCWD, path.c_str(), O_PATH | O_DIRECTORY));
+    DAVIT_TRY(kernel::signal_pidfd(state_->pidfd.get(), 0));
+  }
   ExecPlan plan{spec,
                 nullptr,
                 stdio,
                 state_->pidfd.get(),
+                root.get(),
                 state_->namespaces,
                 state_->joins_pid,
                 state_->options.no_new_keyring,
+                state_->personality,
+                state_->memory_policy,
                 state_->file.id,
                 state_->options.deadline_ms};
   if (state_->seccomp && !state_->seccomp->empty()) plan.seccomp = &*state_->seccomp;
@@ -289,7 +305,7 @@ Result<> Container::destroy() {
   auto left = state_->cgroup.pids();
   if (left && !left->empty()) note(state_->cgroup.kill(SIGKILL));
   note(state_->cgroup.remove());
-  note(run_hooks(state_->poststop, "poststop", state_->hook_state.json("stopped", 0)));
+  run_poststop(state_->poststop, state_->hook_state.json("stopped", 0), state_->warnings);
   note(remove_state(state_->state_dir));
   return first;
 }

@@ -40,8 +40,9 @@ Result<> bind_node(int dir, const std::string& name, const Device& device) {
   return kernel::attach(node.get(), place.get());
 }
 
+// `replaces`: what an image has there gives way.
 Result<> make_node(const RootfsContext& context, int dir, const std::string& name,
-                   const Device& device) {
+                   const Device& device, bool replaces) {
   struct stat st;
   mode_t type = device.type == 'c' ? S_IFCHR : device.type == 'b' ? S_IFBLK : S_IFIFO;
   dev_t number = device.type == 'p' ? 0
@@ -49,6 +50,7 @@ Result<> make_node(const RootfsContext& context, int dir, const std::string& nam
                                               static_cast<unsigned>(device.minor));
   if (::fstatat(dir, name.c_str(), &st, AT_SYMLINK_NOFOLLOW) == 0) {
     if ((st.st_mode & S_IFMT) == type && (type == S_IFIFO || st.st_rdev == number)) return {};
+    if (!replaces) return fail(EEXIST, "another file is there");
     if (::unlinkat(dir, name.c_str(), 0) != 0) return fail_errno("replace");
   }
   if (context.user_namespace && device.type != 'p') return bind_node(dir, name, device);
@@ -62,7 +64,8 @@ Result<> make_node(const RootfsContext& context, int dir, const std::string& nam
   return {};
 }
 
-Result<> make_devices(const RootfsContext& context, int dev, const std::vector<Device>& devices) {
+Result<> make_devices(const RootfsContext& context, int dev, const std::vector<Device>& devices,
+                      bool replaces) {
   for (const Device& device : devices) {
     std::size_t slash = device.path.rfind('/');
     std::string parent = slash == 0 ? "/" : device.path.substr(0, slash);
@@ -73,7 +76,7 @@ Result<> make_devices(const RootfsContext& context, int dev, const std::vector<D
       if (!dir) return wrap("device \"" + device.path + '"', std::move(dir).error());
       other = std::move(*dir);
     }
-    if (auto made = make_node(context, other ? other.get() : dev, name, device); !made)
+    if (auto made = make_node(context, other ? other.get() : dev, name, device, replaces); !made)
       return wrap("device \"" + device.path + '"', std::move(made).error());
   }
   return {};
@@ -106,8 +109,8 @@ Result<> make_dev(const RootfsContext& context) {
   }
   auto dev = open_node_dir(context.sources.root.get(), "/dev");
   if (!dev) return wrap("\"/dev\" of the image", std::move(dev).error());
-  DAVIT_TRY(make_devices(context, dev->get(), default_devices()));
-  DAVIT_TRY(make_devices(context, dev->get(), context.spec.devices));
+  DAVIT_TRY(make_devices(context, dev->get(), default_devices(), true));
+  DAVIT_TRY(make_devices(context, dev->get(), context.spec.devices, false));
   DAVIT_TRY(make_links(dev->get()));
   if (options.read_only())
     DAVIT_TRY(kernel::set_attributes(dev->get(), {.set = MOUNT_ATTR_RDONLY}, false));

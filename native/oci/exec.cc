@@ -26,8 +26,12 @@ Result<> live(ExecPlan& plan, const std::vector<Fd>& task_files, int socket) {
   if (::setsid() < 0) return fail_errno("new session");
   if (!plan.process.terminal) DAVIT_TRY(use_stdio(plan.stdio));
   DAVIT_ASSIGN(Fd proc, kernel::open_proc());
-  raise_limits(plan.process, 0, proc.get(), warnings);
-  DAVIT_TRY(kernel::join_namespaces(plan.init_pidfd, plan.namespaces));
+  DAVIT_TRY(prepare_process(plan.process, 0, proc.get(), warnings));
+  const BitSet& cpus = plan.process.scheduling.exec_affinity.final;
+  if (!cpus.empty()) DAVIT_TRY(set_affinity(cpus));
+  if (plan.namespaces != 0) DAVIT_TRY(kernel::join_namespaces(plan.init_pidfd, plan.namespaces));
+  if (plan.root >= 0 && (::fchdir(plan.root) != 0 || ::chroot(".") != 0))
+    return fail_errno("enter the container's root");
   if ((plan.namespaces & CLONE_NEWUSER) != 0) DAVIT_TRY(become_namespace_root());
   if (!plan.no_new_keyring) DAVIT_TRY(make_session_keyring(plan.id));
   if (plan.process.terminal) {
@@ -36,6 +40,8 @@ Result<> live(ExecPlan& plan, const std::vector<Fd>& task_files, int socket) {
     DAVIT_TRY(kernel::send_message(socket, kConsole, {}, terminal.master.get()));
     DAVIT_TRY(use_terminal(terminal.slave.get()));
   }
+  if (plan.personality) DAVIT_TRY(set_personality(*plan.personality));
+  if (plan.memory_policy) DAVIT_TRY(set_memory_policy(*plan.memory_policy));
   DAVIT_TRY(set_exec_labels(plan.process, proc.get()));
   proc.reset();
   kernel::close_all_from(3, {socket});
@@ -46,14 +52,28 @@ Result<> live(ExecPlan& plan, const std::vector<Fd>& task_files, int socket) {
   return run_program(plan.process, path, plan.process.no_new_privileges ? plan.seccomp : nullptr);
 }
 
+// Runs `action` on the processors `cpus`, which a process that is cloned by it inherits: it may be
+// born in its cgroup, and the initial affinity is that of before.
+template <typename Action>
+auto on_cpus(const BitSet& cpus, const Action& action) -> decltype(action()) {
+  if (cpus.empty()) return action();
+  DAVIT_ASSIGN(BitSet before, affinity());
+  DAVIT_TRY(set_affinity(cpus));
+  auto result = action();
+  if (!result || result->pid != 0) (void)set_affinity(before);
+  return result;
+}
+
 }  // namespace
 
 Result<Process> start_exec(ExecPlan plan, const Cgroup& cgroup) {
   DAVIT_ASSIGN(Cgroup::Entrance entrance, cgroup.entrance());
   DAVIT_ASSIGN(auto ends, kernel::message_pair());
   auto& [own, theirs] = ends;
-  DAVIT_ASSIGN(kernel::Child child, clone_into(plan.joins_pid ? plan.init_pidfd : -1, CLONE_NEWPID,
-                                               0, entrance.clone_target.get()));
+  DAVIT_ASSIGN(kernel::Child child, on_cpus(plan.process.scheduling.exec_affinity.initial, [&] {
+                 return clone_into(plan.joins_pid ? plan.init_pidfd : -1, CLONE_NEWPID, 0,
+                                   entrance.clone_target.get());
+               }));
   if (child.pid == 0) {
     own.reset();
     auto failed = live(plan, entrance.task_files, theirs.get());

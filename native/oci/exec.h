@@ -12,9 +12,12 @@ struct ExecPlan {
   const SeccompFilter* seccomp = nullptr;  // the container's, or none
   Stdio stdio;
   int init_pidfd = -1;
+  int root = -1;       // init's, where its mount namespace is the host's
   int namespaces = 0;  // CLONE_NEW* that init has apart from the host's, without pid
   bool joins_pid = false;
   bool no_new_keyring = false;
+  std::optional<std::uint64_t> personality;
+  std::optional<MemoryPolicy> memory_policy;
   std::string id;
   int timeout_ms = 0;
 };

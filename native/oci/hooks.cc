@@ -127,6 +127,13 @@ Result<> run_hooks(const std::vector<Hook>& hooks, const char* kind, const std::
   return {};
 }
 
+void run_poststop(const std::vector<Hook>& hooks, const std::string& state,
+                  std::vector<std::string>& warnings) {
+  for (const Hook& hook : hooks)
+    if (auto done = run_hooks({hook}, "poststop", state); !done)
+      warnings.push_back(done.error().text());
+}
+
 std::string HookState::json(const char* status, pid_t pid) const {
   std::string out = "{\"ociVersion\":" + json::quote(oci_version) + ",\"id\":" + json::quote(id) +
                     ",\"status\":" + json::quote(status);

@@ -13,6 +13,10 @@ namespace davit::oci {
 // hook without a timeout of its own gets five minutes.
 Result<> run_hooks(const std::vector<Hook>& hooks, const char* kind, const std::string& state);
 
+// Runs all; a failure is for the log only, as the spec has it.
+void run_poststop(const std::vector<Hook>& hooks, const std::string& state,
+                  std::vector<std::string>& warnings);
+
 // The state of the OCI spec. `annotations` is a JSON object or empty.
 struct HookState {
   std::string oci_version, id, bundle, annotations;

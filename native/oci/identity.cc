@@ -111,6 +111,10 @@ Result<> take_identity(const ProcessSpec& process, Warnings& warnings) {
   return {};
 }
 
+bool has_selinux() {
+  return ::access("/sys/fs/selinux/enforce", F_OK) == 0;
+}
+
 Result<> set_exec_labels(const ProcessSpec& process, int proc) {
   if (!process.apparmor_profile.empty() && process.apparmor_profile != "unconfined") {
     auto file = kernel::open_in_proc(proc, "self/attr/apparmor/exec", O_WRONLY);
@@ -120,7 +124,7 @@ Result<> set_exec_labels(const ProcessSpec& process, int proc) {
                                         "\": cannot be applied on this machine");
   }
   if (!process.selinux_label.empty()) {
-    bool enabled = ::access("/sys/fs/selinux/enforce", F_OK) == 0;
+    bool enabled = has_selinux();
     auto file = kernel::open_in_proc(proc, "self/attr/exec", O_WRONLY);
     if (!enabled || !file ||
         ::write(file->get(), process.selinux_label.data(), process.selinux_label.size()) < 0)

@@ -25,7 +25,8 @@ Result<> install_seccomp(const SeccompFilter& filter);
 // security module is an error: running unconfined would be a lie.
 Result<> set_exec_labels(const ProcessSpec& process, int proc);
 
-// Scheduling and personality: what the calling process may set for itself.
+bool has_selinux();
+
 Result<> set_personality(std::uint64_t persona);
 
 }  // namespace davit::oci

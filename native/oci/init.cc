@@ -15,6 +15,7 @@
 #include "native/oci/channel.h"
 #include "native/oci/hooks.h"
 #include "native/oci/identity.h"
+#include "native/oci/mounts.h"
 #include "native/oci/process_limits.h"
 #include "native/oci/program.h"
 #include "native/oci/sysctl.h"
@@ -30,7 +31,7 @@ Result<> join_cgroups(const std::vector<Fd>& task_files) {
 }
 
 Result<> enter_namespaces(const InitPlan& plan, int proc, Warnings& warnings) {
-  if (!plan.namespaces.user) raise_limits(plan.spec.process, 0, proc, warnings);
+  if (!plan.namespaces.user) DAVIT_TRY(prepare_process(plan.spec.process, 0, proc, warnings));
   if ((plan.namespaces.fresh & CLONE_NEWUSER) != 0) DAVIT_TRY(ask(plan.socket, kMapIds));
   if (!plan.helped) DAVIT_TRY(join_all(plan.namespaces, CLONE_NEWPID));
   if (plan.namespaces.user) DAVIT_TRY(become_namespace_root());
@@ -53,7 +54,8 @@ Result<> name_host(const Spec& spec) {
 
 Result<> build_root(const InitPlan& plan, int proc) {
   RootfsContext context{plan.spec, plan.sources, plan.cgroups, plan.namespaces.user};
-  DAVIT_TRY(mount_rootfs(context));
+  bool shared = plan.namespaces.shares_mounts;
+  DAVIT_TRY(shared ? make_dev(context) : mount_rootfs(context));
   const Hooks& hooks = plan.spec.hooks;
   if (!hooks.prestart.empty() || !hooks.create_runtime.empty() || !hooks.create_container.empty()) {
     DAVIT_ASSIGN(std::string state, ask(plan.socket, kRunHooks));
@@ -66,8 +68,10 @@ Result<> build_root(const InitPlan& plan, int proc) {
     DAVIT_TRY(use_terminal(terminal.slave.get()));
   }
   DAVIT_TRY(write_sysctl(plan.spec, proc));
-  DAVIT_TRY(seal_rootfs(context));
-  return enter_rootfs(context, plan.options.no_pivot);
+  if (!shared) DAVIT_TRY(seal_rootfs(context));
+  // Only a namespace of the container's own may lose the root that it began with.
+  bool own = (plan.namespaces.fresh & CLONE_NEWNS) != 0;
+  return enter_rootfs(context, plan.options.no_pivot || !own);
 }
 
 // Waits for kStart from the creator, or from whoever connects to the listener. `socket` becomes the
@@ -102,7 +106,7 @@ Result<std::string> wait_for_start(int& socket, int listener) {
 }
 
 Result<> live(InitPlan& plan) {
-  Warnings warnings;
+  Warnings warnings = std::move(plan.warnings);
   Spec& spec = plan.spec;
   ::prctl(PR_SET_DUMPABLE, 0);
   DAVIT_TRY(join_cgroups(plan.task_files));
@@ -112,12 +116,9 @@ Result<> live(InitPlan& plan) {
   DAVIT_TRY(enter_namespaces(plan, proc.get(), warnings));
   DAVIT_TRY(name_host(spec));
   ::umask(0);
-  if (plan.namespaces.fd_of(CLONE_NEWNS) < 0) {
-    DAVIT_TRY(build_root(plan, proc.get()));
-  } else {
-    DAVIT_TRY(write_sysctl(spec, proc.get()));
-  }
+  DAVIT_TRY(build_root(plan, proc.get()));
   if (spec.personality) DAVIT_TRY(set_personality(*spec.personality));
+  if (spec.memory_policy) DAVIT_TRY(set_memory_policy(*spec.memory_policy));
   DAVIT_TRY(set_exec_labels(spec.process, proc.get()));
   proc.reset();
   // Nothing of the host's is open any more when paths of the config's choosing are entered.
@@ -165,6 +166,7 @@ Result<> use_stdio(const Stdio& stdio) {
 Result<std::string> become_user(ProcessSpec& process, const SeccompFilter* seccomp,
                                 std::vector<std::string>& warnings) {
   constexpr mode_t kUsualUmask = 022;
+  warnings.insert(warnings.end(), process.warnings.begin(), process.warnings.end());
   add_home(process);
   // So that the user may open /dev/stdout again; what is somebody else's stays so.
   for (int fd = 0; fd < 3 && process.user.uid != 0; ++fd) {

@@ -15,11 +15,12 @@ struct InitPlan {
   const CreateOptions& options;
   const Namespaces& namespaces;
   const Sources& sources;
-  const std::vector<Fd>& task_files;  // of Cgroup::Entrance
-  std::vector<std::string> cgroups;   // Cgroup::paths()
-  int socket = -1;                    // to the creator
-  int listener = -1;                  // where another process may say kStart; -1: nobody may
-  bool helped = false;                // joined namespaces before it was cloned
+  const std::vector<Fd>& task_files;    // of Cgroup::Entrance
+  std::vector<std::string> cgroups;     // Cgroup::paths()
+  int socket = -1;                      // to the creator
+  int listener = -1;                    // where another process may say kStart; -1: nobody may
+  bool helped = false;                  // joined namespaces before it was cloned
+  std::vector<std::string> warnings{};  // of what was done before the clone
 };
 
 // In the clone: never returns.

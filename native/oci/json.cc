@@ -50,6 +50,13 @@ std::unexpected<Error> wrong(const At& at, const char* want) {
 }
 
 Result<> get(const Value& object, const char* name, const At& at, bool& out) {
+  std::optional<bool> given;
+  DAVIT_TRY(get(object, name, at, given));
+  out = given.value_or(out);
+  return {};
+}
+
+Result<> get(const Value& object, const char* name, const At& at, std::optional<bool>& out) {
   const Value* value = find(object, name);
   if (value == nullptr) return {};
   if (!value->IsBool()) return wrong(at / name, "true or false");

@@ -34,6 +34,7 @@ std::unexpected<Error> wrong(const At& at, const char* want);
 
 // Each leaves `out` alone when the member is absent, and is EINVAL when it has another type.
 Result<> get(const Value& object, const char* name, const At& at, bool& out);
+Result<> get(const Value& object, const char* name, const At& at, std::optional<bool>& out);
 Result<> get(const Value& object, const char* name, const At& at, std::string& out);
 Result<> get(const Value& object, const char* name, const At& at, std::vector<std::string>& out);
 Result<> get(const Value& object, const char* name, const At& at, std::optional<std::int64_t>& out);

@@ -20,6 +20,13 @@ namespace {
 // In the helper: joins what must be joined first, clones init as the creator's child, says its pid.
 [[noreturn]] void help(InitPlan& plan, int clone_target) {
   ::prctl(PR_SET_DUMPABLE, 0);
+  // What only the host's root may do, init inherits. A new user namespace's waits for its maps.
+  if ((plan.namespaces.fresh & CLONE_NEWUSER) == 0) {
+    auto proc = kernel::open_proc();
+    if (!proc) give_up(plan.socket, proc.error());
+    auto prepared = prepare_process(plan.spec.process, 0, proc->get(), plan.warnings);
+    if (!prepared) give_up(plan.socket, prepared.error());
+  }
   if (auto joined = join_all(plan.namespaces, 0); !joined) give_up(plan.socket, joined.error());
   plan.helped = true;
   auto child = kernel::clone_process(
@@ -61,7 +68,7 @@ Result<> Starting::answer(kernel::Message message, const Answers& answers) {
   switch (message.kind) {
     case kMapIds: {
       DAVIT_ASSIGN(Fd proc, kernel::open_proc());
-      raise_limits(answers.spec->process, child_.pid, proc.get(), warnings);
+      DAVIT_TRY(prepare_process(answers.spec->process, child_.pid, proc.get(), warnings));
       DAVIT_TRY(write_id_maps(*answers.spec, child_.pid, proc.get()));
       return kernel::send_message(socket.get(), kGo);
     }

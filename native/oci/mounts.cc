@@ -108,6 +108,10 @@ Result<> mount_filesystem(const RootfsContext& context, const Mount& mount,
     all.emplace_back("mode", mode);
   }
   all.insert(all.end(), options.filesystem.begin(), options.filesystem.end());
+  // Those two have labels of their own for each file; message queues take no such option.
+  const std::string& label = context.spec.mount_label;
+  if (!label.empty() && mount.type != "proc" && mount.type != "sysfs" && mount.type != "mqueue")
+    all.emplace_back("context", label);
   // A read-only file system that has yet to be filled is sealed when it is.
   bool fill_first = options.copy_up || clean(mount.destination) == "/dev";
   std::uint64_t attributes = options.top.set | options.whole.set;

@@ -9,12 +9,14 @@
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include "native/kernel/file.h"
 #include "native/kernel/proc.h"
 #include "native/kernel/process.h"
+#include "native/oci/sysctl.h"
 
 #ifndef CLONE_NEWTIME
 #define CLONE_NEWTIME 0x00000080
@@ -46,6 +48,47 @@ int Namespaces::fd_of(int flag) const {
   return -1;
 }
 
+namespace {
+
+// Whether `flag`'s namespace is another than the caller's: a path may lead back to it.
+Result<bool> is_apart(const Namespaces& namespaces, const Spec& spec, int flag, const char* kind) {
+  int fd = namespaces.fd_of(flag);
+  if (fd < 0) return spec.find_namespace(flag) != nullptr;
+  struct stat theirs, own;
+  if (::fstat(fd, &theirs) != 0 ||
+      ::stat(("/proc/self/ns/" + std::string(kind)).c_str(), &own) != 0)
+    return fail_errno(std::string("stat ") + kind + " namespace");
+  return theirs.st_ino != own.st_ino;
+}
+
+// What would reach the host through a namespace that is shared with it.
+Result<> check_reach(Namespaces& namespaces, const Spec& spec) {
+  DAVIT_ASSIGN(bool own_uts, is_apart(namespaces, spec, CLONE_NEWUTS, "uts"));
+  if (!spec.hostname.empty() && !own_uts) return fail(EINVAL, "hostname: needs a uts namespace");
+  if (!spec.domainname.empty() && !own_uts)
+    return fail(EINVAL, "domainname: needs a uts namespace");
+  if (!spec.sysctl.empty()) {
+    DAVIT_ASSIGN(bool own_net, is_apart(namespaces, spec, CLONE_NEWNET, "net"));
+    DAVIT_ASSIGN(bool own_ipc, is_apart(namespaces, spec, CLONE_NEWIPC, "ipc"));
+    DAVIT_TRY(check_sysctl(spec, (own_uts ? CLONE_NEWUTS : 0) | (own_net ? CLONE_NEWNET : 0) |
+                                     (own_ipc ? CLONE_NEWIPC : 0)));
+  }
+  DAVIT_ASSIGN(bool own_mounts, is_apart(namespaces, spec, CLONE_NEWNS, "mnt"));
+  namespaces.shares_mounts = !own_mounts;
+  if (own_mounts) return {};
+  const char* member = !spec.mounts.empty()               ? "mounts"
+                       : !spec.masked_paths.empty()       ? "linux.maskedPaths"
+                       : !spec.readonly_paths.empty()     ? "linux.readonlyPaths"
+                       : spec.root_readonly               ? "root.readonly"
+                       : spec.process.terminal            ? "process.terminal"
+                       : !spec.rootfs_propagation.empty() ? "linux.rootfsPropagation"
+                                                          : nullptr;
+  if (member == nullptr) return {};
+  return fail(EINVAL, std::string(member) + ": needs a mount namespace");
+}
+
+}  // namespace
+
 Result<Namespaces> open_namespaces(const Spec& spec) {
   Namespaces out;
   for (const Namespace& one : spec.namespaces) {
@@ -64,14 +107,11 @@ Result<Namespaces> open_namespaces(const Spec& spec) {
       out.fresh |= one.flag;
     }
   }
-  if (spec.find_namespace(CLONE_NEWNS) == nullptr)
-    return fail(EINVAL, "linux.namespaces: a mount namespace is needed");
   if ((out.fresh & CLONE_NEWUSER) != 0 && (spec.uid_mappings.empty() || spec.gid_mappings.empty()))
     return fail(EINVAL, "linux.uidMappings: a new user namespace needs user and group mappings");
-  if (!out.user && !spec.uid_mappings.empty())
+  if (!out.user && !(spec.uid_mappings.empty() && spec.gid_mappings.empty()))
     return fail(EINVAL, "linux.uidMappings: needs a user namespace");
-  if (!spec.hostname.empty() && spec.find_namespace(CLONE_NEWUTS) == nullptr)
-    return fail(EINVAL, "hostname: needs a uts namespace");
+  DAVIT_TRY(check_reach(out, spec));
   if (!spec.time_offsets.empty() && !out.fresh_time)
     return fail(EINVAL, "linux.timeOffsets: needs a new time namespace");
   out.needs_helper = out.user && !out.joined.empty();

@@ -133,6 +133,54 @@ void user_namespace() {
       "0\n1\ntesthost\n");
 }
 
+void without_a_mount_namespace() {
+  Bundle bundle;
+  bundle.set("/linux/namespaces", R"([{"type": "pid"}])").remove("/hostname");
+  bundle.script("ls /; sleep 1000");
+  CHECK_CONTAINS(testing::run(bundle).error, "mounts: needs a mount namespace");
+  bundle.remove("/mounts");
+  CHECK_CONTAINS(testing::run(bundle).error, "linux.maskedPaths: needs a mount namespace");
+  bundle.remove("/linux/maskedPaths").remove("/linux/readonlyPaths");
+  {
+    Running running(bundle);
+    CHECK_EQUAL(running.error(), "");
+    if (!running.ok()) return;
+    CHECK_EQUAL(namespace_of(running->pid(), "mnt"), namespace_of(::getpid(), "mnt"));
+    auto exec = running.exec(bundle.process("ls /; echo x > /dev/null"));
+    CHECK_CONTAINS(exec.error + exec.output, "bin\n");
+  }
+  bundle.set("/hostname", "\"mine\"");
+  CHECK_CONTAINS(testing::run(bundle).error, "hostname: needs a uts namespace");
+}
+
+// A root of its own in a mount namespace that somebody else made.
+void joined_mount_namespace() {
+  Bundle other, bundle;
+  other.script("sleep 1000");
+  Running running(other);
+  CHECK_EQUAL(running.error(), "");
+  if (!running.ok()) return;
+  std::string path = "/proc/" + std::to_string(running->pid()) + "/ns/mnt";
+  bundle.prepare("touch $R/mark");
+  bundle.set("/linux/namespaces/4", "{\"type\":\"mount\",\"path\":\"" + path + "\"}");
+  bundle.script("ls /mark; mount | grep -c ' on /dev type tmpfs'; readlink /proc/self/ns/mnt");
+  auto outcome = testing::run(bundle);
+  CHECK_EQUAL(outcome.error, "");
+  CHECK_EQUAL(outcome.output, "/mark\n1\n" + namespace_of(running->pid(), "mnt") + "\n");
+}
+
+// By a path that leads back to the host.
+void the_hosts_namespaces_are_not_set() {
+  Bundle bundle;
+  bundle.set("/linux/namespaces/3", R"({"type": "uts", "path": "/proc/self/ns/uts"})");
+  CHECK_CONTAINS(testing::run(bundle).error, "hostname: needs a uts namespace");
+  bundle.remove("/hostname").set("/domainname", "\"mine\"");
+  CHECK_CONTAINS(testing::run(bundle).error, "domainname: needs a uts namespace");
+  bundle.remove("/domainname").set("/linux/sysctl", R"({"net.ipv4.ip_forward": "1"})");
+  bundle.set("/linux/namespaces/1", R"({"type": "network", "path": "/proc/self/ns/net"})");
+  CHECK_CONTAINS(testing::run(bundle).error, "needs a namespace of its own");
+}
+
 void user_namespace_without_maps_is_refused() {
   Bundle bundle;
   bundle.set("/linux/namespaces/-", R"({"type": "user"})");
@@ -149,6 +197,9 @@ int main() {
   clocks();
   user_namespace();
   user_namespace_without_maps_is_refused();
+  without_a_mount_namespace();
+  joined_mount_namespace();
+  the_hosts_namespaces_are_not_set();
   testing::check_leftovers();
   return testing::result();
 }

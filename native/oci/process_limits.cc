@@ -31,9 +31,10 @@ void set_oom_score(std::int64_t score, pid_t pid, int proc, Warnings& warnings) 
 
 }  // namespace
 
-void raise_limits(const ProcessSpec& process, pid_t pid, int proc, Warnings& warnings) {
+Result<> prepare_process(const ProcessSpec& process, pid_t pid, int proc, Warnings& warnings) {
   for (const Rlimit& limit : process.rlimits) raise_hard_limit(limit, pid, warnings);
   if (process.oom_score_adj) set_oom_score(*process.oom_score_adj, pid, proc, warnings);
+  return schedule(process.scheduling, pid);
 }
 
 Result<> set_limits(const ProcessSpec& process) {

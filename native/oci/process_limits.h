@@ -8,11 +8,11 @@
 
 namespace davit::oci {
 
-// While still privileged on the host: raises hard limits and sets the oom score of `pid` (0: self,
-// which `proc` must show).
-void raise_limits(const ProcessSpec& process, pid_t pid, int proc, Warnings& warnings);
+// While still privileged on the host: raises hard limits, sets the oom score and the scheduling of
+// `pid` (0: self, which `proc` must show).
+Result<> prepare_process(const ProcessSpec& process, pid_t pid, int proc, Warnings& warnings);
 
-// Last: the exact values, which after raise_limits are never above what is allowed.
+// Last: the exact values, which after prepare_process are never above what is allowed.
 Result<> set_limits(const ProcessSpec& process);
 
 }  // namespace davit::oci

@@ -100,13 +100,17 @@ Result<> parse_user(const Value& process, const At& at, User& out) {
   return {};
 }
 
-Result<> parse_set(const Value& capabilities, const char* name, const At& at, std::uint64_t& out) {
+Result<> parse_set(const Value& capabilities, const char* name, const At& at, std::uint64_t& out,
+                   std::vector<std::string>& warnings) {
   std::vector<std::string> names;
   DAVIT_TRY(json::get(capabilities, name, at, names));
   for (const std::string& one : names) {
     int number = capability_number(one);
     // A capability that this davit does not know yet cannot be given: as runc, leave it out.
-    if (number >= 0) out |= std::uint64_t{1} << number;
+    if (number < 0)
+      warnings.push_back((at / name).path + ": \"" + one + "\" is no known capability");
+    else
+      out |= std::uint64_t{1} << number;
   }
   return {};
 }
@@ -130,6 +134,7 @@ Result<> parse_rlimits(const Value& process, const At& at, std::vector<Rlimit>& 
       if (other.resource == limit.resource) return json::wrong(here / "type", "given once only");
     limit.soft = soft.value_or(0);
     limit.hard = hard.value_or(0);
+    if (limit.soft > limit.hard) return json::wrong(here / "soft", "no more than hard");
     out.push_back(std::move(limit));
   }
   return {};
@@ -152,6 +157,8 @@ Result<ProcessSpec> parse_process(const Value& value, const At& at) {
     std::optional<std::uint32_t> height, width;
     DAVIT_TRY(json::get(*size, "height", at / "consoleSize", height));
     DAVIT_TRY(json::get(*size, "width", at / "consoleSize", width));
+    if (height.value_or(0) > UINT16_MAX || width.value_or(0) > UINT16_MAX)
+      return json::wrong(at / "consoleSize", "up to 65535 by 65535");
     out.console_rows = static_cast<std::uint16_t>(height.value_or(0));
     out.console_columns = static_cast<std::uint16_t>(width.value_or(0));
   }
@@ -170,14 +177,15 @@ Result<ProcessSpec> parse_process(const Value& value, const At& at) {
   if (capabilities != nullptr) {
     Capabilities sets;
     At here = at / "capabilities";
-    DAVIT_TRY(parse_set(*capabilities, "bounding", here, sets.bounding));
-    DAVIT_TRY(parse_set(*capabilities, "effective", here, sets.effective));
-    DAVIT_TRY(parse_set(*capabilities, "inheritable", here, sets.inheritable));
-    DAVIT_TRY(parse_set(*capabilities, "permitted", here, sets.permitted));
-    DAVIT_TRY(parse_set(*capabilities, "ambient", here, sets.ambient));
+    DAVIT_TRY(parse_set(*capabilities, "bounding", here, sets.bounding, out.warnings));
+    DAVIT_TRY(parse_set(*capabilities, "effective", here, sets.effective, out.warnings));
+    DAVIT_TRY(parse_set(*capabilities, "inheritable", here, sets.inheritable, out.warnings));
+    DAVIT_TRY(parse_set(*capabilities, "permitted", here, sets.permitted, out.warnings));
+    DAVIT_TRY(parse_set(*capabilities, "ambient", here, sets.ambient, out.warnings));
     out.capabilities = sets;
   }
   DAVIT_TRY(parse_rlimits(value, at, out.rlimits));
+  DAVIT_ASSIGN(out.scheduling, parse_scheduling(value, at));
   return out;
 }
 

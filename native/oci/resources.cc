@@ -51,7 +51,8 @@ Result<> parse_cpu(const Value& resources, const At& at, CpuResources& out) {
   return json::get(*cpu, "idle", here, out.idle);
 }
 
-Result<> parse_memory(const Value& resources, const At& at, MemoryResources& out) {
+Result<> parse_memory(const Value& resources, const At& at, MemoryResources& out,
+                      std::vector<std::string>& warnings) {
   DAVIT_ASSIGN(const Value* memory, json::object(resources, "memory", at));
   if (memory == nullptr) return {};
   At here = at / "memory";
@@ -60,6 +61,12 @@ Result<> parse_memory(const Value& resources, const At& at, MemoryResources& out
   DAVIT_TRY(json::get(*memory, "swap", here, out.swap));
   DAVIT_TRY(json::get(*memory, "kernel", here, out.kernel));
   DAVIT_TRY(json::get(*memory, "kernelTCP", here, out.kernel_tcp));
+  if (out.kernel.value_or(0) > 0)
+    warnings.push_back((here / "kernel").path + ": kernels since 5.16 have no such limit");
+  std::optional<bool> hierarchy;
+  DAVIT_TRY(json::get(*memory, "useHierarchy", here, hierarchy));
+  if (hierarchy == false)
+    warnings.push_back((here / "useHierarchy").path + ": kernels since 5.11 always account so");
   DAVIT_TRY(json::get(*memory, "swappiness", here, out.swappiness));
   DAVIT_TRY(json::get(*memory, "disableOOMKiller", here, out.disable_oom_killer));
   return json::get(*memory, "checkBeforeUpdate", here, out.check_before_update);
@@ -178,7 +185,7 @@ Result<Resources> parse_resources(const json::Value& value, const json::At& at) 
   Resources out;
   DAVIT_TRY(parse_devices(value, at, out.devices));
   DAVIT_TRY(parse_cpu(value, at, out.cpu));
-  DAVIT_TRY(parse_memory(value, at, out.memory));
+  DAVIT_TRY(parse_memory(value, at, out.memory, out.warnings));
   DAVIT_TRY(parse_block(value, at, out.block));
   DAVIT_TRY(parse_hugepages(value, at, out.hugepages));
   DAVIT_TRY(parse_network(value, at, out));

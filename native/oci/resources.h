@@ -54,6 +54,7 @@ struct RdmaLimit {
 };
 
 struct Resources {
+  std::vector<std::string> warnings;  // of what no kernel does any more
   std::vector<DeviceRule> devices;
   CpuResources cpu;
   MemoryResources memory;

@@ -9,6 +9,7 @@
 #include "native/kernel/file.h"
 #include "native/kernel/in_root.h"
 #include "native/kernel/mount.h"
+#include "native/oci/identity.h"
 #include "native/oci/mount_options.h"
 #include "native/oci/mounts.h"
 
@@ -34,10 +35,14 @@ Result<> make_host_slave() {
 
 }  // namespace
 
-Result<Sources> open_sources(const Spec& spec, const std::string& bundle) {
+Result<Sources> open_sources(const Spec& spec, const std::string& bundle, bool in_place) {
   Sources sources;
+  if (!spec.mount_label.empty() && !has_selinux())
+    return fail(ENOTSUP, "linux.mountLabel \"" + spec.mount_label +
+                             "\": SELinux is not enabled on this machine");
   std::string root = below(bundle, spec.root_path);
-  auto tree = kernel::clone_tree(AT_FDCWD, root.c_str(), true);
+  auto tree = in_place ? kernel::open_at(AT_FDCWD, root.c_str(), O_PATH | O_DIRECTORY)
+                       : kernel::clone_tree(AT_FDCWD, root.c_str(), true);
   if (!tree) return wrap("rootfs", std::move(tree).error());
   sources.root = std::move(*tree);
   sources.mounts.resize(spec.mounts.size());
@@ -51,6 +56,9 @@ Result<Sources> open_sources(const Spec& spec, const std::string& bundle) {
       return wrap("mount \"" + mount.source + "\" at \"" + mount.destination + '"',
                   std::move(source).error());
     sources.mounts[i] = std::move(*source);
+    for (const auto& [option, value] : options.filesystem)
+      sources.warnings.push_back("mount at \"" + mount.destination + "\": option \"" + option +
+                                 "\" is nothing that a bind mount has");
   }
   return sources;
 }

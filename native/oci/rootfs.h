@@ -16,8 +16,10 @@ namespace davit::oci {
 struct Sources {
   Fd root;
   std::vector<Fd> mounts;  // one per spec.mounts; empty for what is not a bind mount
+  std::vector<std::string> warnings;
 };
-Result<Sources> open_sources(const Spec& spec, const std::string& bundle);
+// With `in_place` the root is not copied: there is no namespace to attach it in.
+Result<Sources> open_sources(const Spec& spec, const std::string& bundle, bool in_place);
 
 // What rootfs set-up needs to know beyond the spec.
 struct RootfsContext {

@@ -84,8 +84,10 @@ Result<std::uint32_t> action_of(const std::string& name, std::optional<std::uint
                                 const At& at) {
   const Name* action = lookup(kActions, name);
   if (action == nullptr) return json::wrong(at, "a known action");
-  if (action->value != SCMP_ACT_ERRNO(0) && action->value != SCMP_ACT_TRACE(0))
+  if (action->value != SCMP_ACT_ERRNO(0) && action->value != SCMP_ACT_TRACE(0)) {
+    if (number) return json::wrong(at, "SCMP_ACT_ERRNO or SCMP_ACT_TRACE to have a number");
     return action->value;
+  }
   std::uint32_t value = number.value_or(EPERM);
   if (value > 0xffff) return json::wrong(at, "an errno up to 65535");
   return action->value | value;
@@ -218,6 +220,10 @@ Result<SeccompFilter> compile_seccomp(const Value& seccomp, const At& at) {
     for (rapidjson::SizeType i = 0; i < list->Size(); i++)
       DAVIT_TRY(add_rule((*list)[i], (at / "syscalls")[i], rules, filter.notify));
   DAVIT_ASSIGN(filter.flags, flags_of(seccomp, at));
+  if (filter.notify && filter.listener_path.empty())
+    return json::wrong(at / "listenerPath", "given for SCMP_ACT_NOTIFY");
+  if (filter.listener_path.empty() && !filter.listener_metadata.empty())
+    return json::wrong(at / "listenerMetadata", "given with listenerPath only");
   if (can_compile(rules.architectures)) {
     filter.program = compile_rules(rules);
   } else {

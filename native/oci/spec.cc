@@ -186,6 +186,9 @@ Result<> parse_personality(const Value& linux_part, const At& at, Spec& out) {
   if (personality == nullptr) return {};
   std::string domain;
   DAVIT_TRY(json::get(*personality, "domain", at / "personality", domain));
+  std::vector<std::string> flags;
+  DAVIT_TRY(json::get(*personality, "flags", at / "personality", flags));
+  if (!flags.empty()) return json::wrong(at / "personality" / "flags", "empty");
   if (domain == "LINUX")
     out.personality = 0;
   else if (domain == "LINUX32")
@@ -219,7 +222,8 @@ Result<> parse_linux(const Value& config, Spec& out) {
   if (seccomp != nullptr) {
     DAVIT_ASSIGN(out.seccomp, compile_seccomp(*seccomp, at / "seccomp"));
   }
-  for (const char* unsupported : {"intelRdt", "netDevices", "memoryPolicy"})
+  DAVIT_ASSIGN(out.memory_policy, parse_memory_policy(*part, at));
+  for (const char* unsupported : {"intelRdt", "netDevices"})
     if (json::find(*part, unsupported) != nullptr)
       return fail(ENOSYS, (at / unsupported).path + ": not supported yet");
   return {};
@@ -256,9 +260,13 @@ Result<Spec> parse_spec(std::string_view text) {
   DAVIT_TRY(parse_hooks(config, out.hooks));
   DAVIT_ASSIGN(const Value* annotations, json::object(config, "annotations", top));
   if (annotations != nullptr)
-    for (const auto& member : annotations->GetObject())
-      if (member.value.IsString())
-        out.annotations[member.name.GetString()] = member.value.GetString();
+    for (const auto& member : annotations->GetObject()) {
+      const char* name = member.name.GetString();
+      if (!member.value.IsString()) return json::wrong(At{"annotations"} / name, "a string");
+      out.annotations[name] = member.value.GetString();
+    }
+  if (json::find(config, "vm") != nullptr)
+    return fail(ENOTSUP, "vm: containers of this runtime share the host's kernel");
   DAVIT_TRY(parse_linux(config, out));
   return out;
 }

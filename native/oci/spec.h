@@ -13,6 +13,7 @@
 
 #include "native/kernel/result.h"
 #include "native/oci/resources.h"
+#include "native/oci/scheduling.h"
 #include "native/oci/seccomp.h"
 
 namespace davit::oci {
@@ -46,6 +47,8 @@ struct ProcessSpec {
   bool no_new_privileges = false;
   std::optional<std::int64_t> oom_score_adj;
   std::string apparmor_profile, selinux_label;
+  Scheduling scheduling;
+  std::vector<std::string> warnings;  // of what was read and cannot be done
 };
 
 struct Mount {
@@ -106,6 +109,7 @@ struct Spec {
   std::vector<std::pair<std::string, std::string>> sysctl;
   std::string rootfs_propagation, mount_label;
   std::optional<std::uint64_t> personality;
+  std::optional<MemoryPolicy> memory_policy;
 
   const Namespace* find_namespace(int flag) const;
   bool new_namespace(int flag) const;

@@ -37,7 +37,7 @@ bool is_safe(const std::string& path) {
 
 }  // namespace
 
-Result<> check_sysctl(const Spec& spec) {
+Result<> check_sysctl(const Spec& spec, int own_namespaces) {
   for (const auto& [name, value] : spec.sysctl) {
     std::string path = path_of(name);
     int flag = namespace_of(path);
@@ -45,7 +45,7 @@ Result<> check_sysctl(const Spec& spec) {
       return fail(EINVAL, "linux.sysctl: \"" + name + "\" is not a setting of a namespace");
     if (path == "kernel/hostname")
       return fail(EINVAL, "linux.sysctl: \"" + name + "\" is set by the hostname field");
-    if (spec.find_namespace(flag) == nullptr)
+    if ((own_namespaces & flag) == 0)
       return fail(EINVAL, "linux.sysctl: \"" + name + "\" needs a namespace of its own");
   }
   return {};

@@ -6,9 +6,9 @@
 
 namespace davit::oci {
 
-// EINVAL for a setting that is not confined to a namespace which this container has of its own:
-// writing it would change the machine.
-Result<> check_sysctl(const Spec& spec);
+// EINVAL for a setting that is not confined to one of `own_namespaces`, the CLONE_NEW* that are
+// apart from the host's: writing it would change the machine.
+Result<> check_sysctl(const Spec& spec, int own_namespaces);
 
 // In the container's namespaces, through the host's procfs.
 Result<> write_sysctl(const Spec& spec, int proc);

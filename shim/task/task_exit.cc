@@ -187,8 +187,12 @@ void Task::removed(const Call& call, const std::string& exec_id) {
 // is in the log.
 void Task::release() {
   if (container_) {
+    const std::size_t said = container_->warnings().size();
     if (auto destroyed = container_->destroy(); !destroyed) {
       log("delete container: " + destroyed.error().text());
+    }
+    for (std::size_t i = said; i < container_->warnings().size(); i++) {
+      log(container_->warnings()[i]);
     }
     container_.reset();
   }

@@ -176,6 +176,11 @@ Result<Cgroup::Entrance> Cgroup::entrance() const {
 }
 
 Result<> Cgroup::apply(const Resources& resources, bool with_devices) const {
+  if (!unified_)
+    for (std::string_view controller : controllers_needed(resources))
+      if (place_of(controller) == nullptr)
+        return fail(ENOTSUP, "linux.resources: the " + std::string(controller) +
+                                 " controller is needed, which is not mounted");
   DAVIT_ASSIGN(DevicePolicy devices, device_policy(resources.devices));
   for (const Place& place : places_) {
     if (place.v2 && !unified_) continue;

@@ -3,11 +3,16 @@
 #pragma once
 
 #include <string>
+#include <string_view>
+#include <vector>
 
 #include "native/kernel/result.h"
 #include "native/oci/resources.h"
 
 namespace davit::oci {
+
+// The controllers of v1 that the resources need.
+std::vector<std::string_view> controllers_needed(const Resources& resources);
 
 // `controller` is one of v1's: cpu, cpuset, memory, pids, blkio, hugetlb, net_cls, net_prio, rdma;
 // any other name writes nothing.

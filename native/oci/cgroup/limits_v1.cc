@@ -101,7 +101,7 @@ Result<> apply_memory(int dir, const MemoryResources& memory) {
   DAVIT_TRY(apply_limit_and_swap(dir, memory));
   if (memory.reservation && *memory.reservation != 0)
     DAVIT_TRY(write_value(dir, "memory.soft_limit_in_bytes", std::to_string(*memory.reservation)));
-  // memory.kernel is ignored: kernels since 5.16 have no such limit.
+  // memory.kernel was warned of when it was read: kernels since 5.16 have no such limit.
   if (memory.kernel_tcp && *memory.kernel_tcp != 0)
     DAVIT_TRY(
         write_value(dir, "memory.kmem.tcp.limit_in_bytes", std::to_string(*memory.kernel_tcp)));
@@ -117,7 +117,9 @@ Result<> apply_memory(int dir, const MemoryResources& memory) {
 // `name` or, with the BFQ scheduler, its other name.
 Result<> write_weight(int dir, const char* name, const char* bfq, const std::string& value) {
   bool plain = ::faccessat(dir, name, W_OK, 0) == 0;
-  if (!plain && ::faccessat(dir, bfq, W_OK, 0) != 0) return {};
+  if (!plain && ::faccessat(dir, bfq, W_OK, 0) != 0)
+    return fail(ENOTSUP,
+                std::string("\"") + name + "\": no I/O scheduler of this kernel has weights");
   return write_value(dir, plain ? name : bfq, value);
 }
 
@@ -141,6 +143,12 @@ Result<> apply_blkio(int dir, const BlockResources& block) {
                        std::to_string(device.value);
     DAVIT_TRY(write_weight(dir, "blkio.weight_device", "blkio.bfq.weight_device", text));
   }
+  for (const BlockDevice& device : block.leaf_weight_device) {
+    if (device.value == 0) continue;
+    DAVIT_TRY(write_weight(dir, "blkio.leaf_weight_device", "blkio.bfq.leaf_weight_device",
+                           std::to_string(device.major) + ":" + std::to_string(device.minor) + " " +
+                               std::to_string(device.value)));
+  }
   DAVIT_TRY(apply_devices(dir, "blkio.throttle.read_bps_device", block.read_bps));
   DAVIT_TRY(apply_devices(dir, "blkio.throttle.write_bps_device", block.write_bps));
   DAVIT_TRY(apply_devices(dir, "blkio.throttle.read_iops_device", block.read_iops));
@@ -159,6 +167,31 @@ Result<> apply_hugetlb(int dir, const std::vector<HugepageLimit>& limits) {
 }
 
 }  // namespace
+
+std::vector<std::string_view> controllers_needed(const Resources& resources) {
+  auto given = [](const auto& value) { return value && *value != 0; };
+  std::vector<std::string_view> needed;
+  const CpuResources& cpu = resources.cpu;
+  const MemoryResources& memory = resources.memory;
+  const BlockResources& block = resources.block;
+  if (given(cpu.shares) || given(cpu.quota) || given(cpu.period) || given(cpu.burst) ||
+      given(cpu.realtime_runtime) || given(cpu.realtime_period) || given(cpu.idle))
+    needed.push_back("cpu");
+  if (!cpu.cpus.empty() || !cpu.mems.empty()) needed.push_back("cpuset");
+  if (given(memory.limit) || given(memory.reservation) || given(memory.swap) ||
+      given(memory.kernel_tcp) || memory.swappiness || memory.disable_oom_killer)
+    needed.push_back("memory");
+  if (given(resources.pids_limit)) needed.push_back("pids");
+  if (given(block.weight) || given(block.leaf_weight) || !block.weight_device.empty() ||
+      !block.leaf_weight_device.empty() || !block.read_bps.empty() || !block.write_bps.empty() ||
+      !block.read_iops.empty() || !block.write_iops.empty())
+    needed.push_back("blkio");
+  if (!resources.hugepages.empty()) needed.push_back("hugetlb");
+  if (given(resources.net_class_id)) needed.push_back("net_cls");
+  if (!resources.net_priorities.empty()) needed.push_back("net_prio");
+  if (!resources.rdma.empty()) needed.push_back("rdma");
+  return needed;
+}
 
 Result<> apply_limits_v1(int dir, std::string_view controller, const Resources& resources) {
   if (controller == "cpu") return apply_cpu(dir, resources.cpu);

@@ -18,6 +18,28 @@ std::string max_or(std::int64_t value) {
   return value < 0 ? "max" : std::to_string(value);
 }
 
+// What v1 had and v2 has no equivalent for. Zero, and an unlimited limit, ask for nothing.
+Result<> check_expressible(const Resources& resources) {
+  auto positive = [](const auto& value) { return value && *value > 0; };
+  const char* member = nullptr;
+  const CpuResources& cpu = resources.cpu;
+  const MemoryResources& memory = resources.memory;
+  const BlockResources& block = resources.block;
+  if (positive(cpu.realtime_runtime)) member = "cpu.realtimeRuntime";
+  if (positive(cpu.realtime_period)) member = "cpu.realtimePeriod";
+  if (positive(memory.kernel_tcp)) member = "memory.kernelTCP";
+  if (memory.swappiness) member = "memory.swappiness";
+  if (memory.disable_oom_killer) member = "memory.disableOOMKiller";
+  if (positive(block.leaf_weight)) member = "blockIO.leafWeight";
+  for (const BlockDevice& device : block.leaf_weight_device)
+    if (device.value != 0) member = "blockIO.weightDevice.leafWeight";
+  if (positive(resources.net_class_id)) member = "network.classID";
+  if (!resources.net_priorities.empty()) member = "network.priorities";
+  if (member == nullptr) return {};
+  return fail(ENOTSUP,
+              "linux.resources." + std::string(member) + ": cgroup v2 has nothing like it");
+}
+
 Result<> apply_cpu(int dir, const CpuResources& cpu) {
   if (cpu.shares && *cpu.shares != 0)
     DAVIT_TRY(write_file(dir, "cpu.weight", std::to_string(cpu_weight(*cpu.shares))));
@@ -125,6 +147,7 @@ std::uint64_t io_weight(std::uint64_t weight) {
 }
 
 Result<> apply_limits_v2(int dir, const Resources& resources) {
+  DAVIT_TRY(check_expressible(resources));
   DAVIT_TRY(apply_memory(dir, resources.memory));
   DAVIT_TRY(apply_cpu(dir, resources.cpu));
   DAVIT_TRY(apply_io(dir, resources.block));
