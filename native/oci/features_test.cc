@@ -27,7 +27,7 @@ std::string in_seccomp(const std::string& members) {
 }
 
 std::string in_rule(const std::string& members) {
-  return in_seccomp(R"("syscalls":[{"names":["getpid"],)" + members + "}]");
+  return in_seccomp(R"("listenerPath":"/l","syscalls":[{"names":["getpid"],)" + members + "}]");
 }
 
 void names_are_accepted() {
