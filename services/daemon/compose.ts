@@ -34,9 +34,13 @@ import { createSnapshotsService } from '../snapshots/service.ts';
 import { createSnapshots } from '../snapshots/snapshots.ts';
 import { createSandboxStoreService } from '../sandbox/service.ts';
 import { createSandboxes } from '../sandbox/store.ts';
+import { createStreamingService } from '../streaming/service.ts';
+import { createStreams } from '../streaming/streams.ts';
 import type { TaskMetrics } from '../tasks/api.ts';
 import { createTaskMetrics } from '../tasks/metrics.ts';
 import { createTasksService } from '../tasks/service.ts';
+import { createTransferService } from '../transfer/service.ts';
+import { createTransfers } from '../transfer/transfers.ts';
 import { createVersionService, type BuildInfo } from '../version/service.ts';
 import { startRuntime } from './compose/runtime.ts';
 import { bootId, createDrivers } from './compose/snapshotters.ts';
@@ -86,6 +90,11 @@ export async function startDaemon(config: Config, deps: ComposeDeps): Promise<Da
   const temporary = createTemporaryMounts({ folder: path.join(config.state, 'mounts'), calls: nativeMounts, log });
   const diffs = createDiffer({ content, mounts: temporary, tools: nativeTools, log });
   const sandboxes = createSandboxes({ metadata, namespaces });
+  const streams = createStreams();
+  const transfers = createTransfers(
+    { content, diffs, images, leases, namespaces, snapshots, log },
+    transferOptions(config),
+  );
   await metadata.open();
   await content.start();
   await snapshots.recover();
@@ -116,6 +125,8 @@ export async function startDaemon(config: Config, deps: ComposeDeps): Promise<Da
     createDiffService(diffs),
     createSandboxStoreService(sandboxes),
     createEventsService(events),
+    createStreamingService(streams),
+    createTransferService({ transfers, streams }),
     createTasksService({
       runtime: tasks.runtime,
       containers,
@@ -147,6 +158,16 @@ export async function startDaemon(config: Config, deps: ComposeDeps): Promise<Da
       await snapshots.close();
       await metadata.close();
     },
+  };
+}
+
+function transferOptions({ plugins }: Config) {
+  const local = plugins['io.containerd.transfer.v1.local'];
+  return {
+    hostsFolders: local.config_path.split(':').filter((folder) => folder !== ''),
+    maxDownloads: Math.max(1, local.max_concurrent_downloads),
+    maxUploads: Math.max(1, local.max_concurrent_uploaded_layers),
+    environment: process.env,
   };
 }
 

@@ -49,6 +49,13 @@ export interface Plugins {
   'io.containerd.metadata.v1.bolt': { content_sharing_policy: string };
   'io.containerd.snapshotter.v1.overlayfs': { root_path: string; upperdir_label: boolean; mount_options: string[] };
   'io.containerd.snapshotter.v1.native': { root_path: string };
+  'io.containerd.transfer.v1.local': {
+    /** Folders of registry hosts in certs.d's layout, separated by colons. */
+    config_path: string;
+    /** Blobs of one image at a time. */
+    max_concurrent_downloads: number;
+    max_concurrent_uploaded_layers: number;
+  };
   'io.containerd.runtime.v2.task': { platforms: string[]; sched_core: boolean };
   /** davit's own: the shim that stands for runc's runtime names. */
   'io.davit.runtime.v1': { shim: string };
@@ -100,6 +107,11 @@ export function defaults(): Config {
       'io.containerd.metadata.v1.bolt': { content_sharing_policy: 'shared' },
       'io.containerd.snapshotter.v1.overlayfs': { root_path: '', upperdir_label: false, mount_options: [] },
       'io.containerd.snapshotter.v1.native': { root_path: '' },
+      'io.containerd.transfer.v1.local': {
+        config_path: '/etc/davit/certs.d:/etc/containerd/certs.d:/etc/docker/certs.d',
+        max_concurrent_downloads: 3,
+        max_concurrent_uploaded_layers: 3,
+      },
       'io.containerd.runtime.v2.task': { platforms: ['linux/amd64'], sched_core: false },
       'io.davit.runtime.v1': { shim: 'containerd-shim-davit-v1' },
       'io.containerd.grpc.v1.cri': { restrict_oom_score_adj: true },

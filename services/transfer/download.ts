@@ -1,0 +1,154 @@
+// A registry's blob into the content store: resumed where an earlier attempt ended, checked, and
+// fetched once however many clients and namespaces want it at the same time.
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Content, Writer } from '../content/api.ts';
+import type { Scope } from '../leases/api.ts';
+import { Failure, isAlreadyExists, kindOf } from '../lib/errors.ts';
+import type { Descriptor } from './documents.ts';
+import { refKey } from './documents.ts';
+import type { Jobs } from './jobs.ts';
+import type { Repository } from './registry/client.ts';
+import { createRetries } from './registry/retry.ts';
+
+export interface DownloadDeps {
+  readonly content: Content;
+  readonly jobs: Jobs;
+}
+
+export interface Download {
+  readonly scope: Scope;
+  readonly descriptor: Descriptor;
+  readonly from: Repository;
+  /** So many bytes are here. */
+  progress(bytes: number): void;
+}
+
+/** Written at once; the digest of as much is computed without a pause, so it must not be long. */
+const PIECE = 512 * 1024;
+const LOCKED_MS = 100;
+/** Somebody who sends slower than this for so long wants to keep us busy. */
+const SLOWEST_BYTES = 8 * 1024;
+const SLOWEST_MS = 60_000;
+
+/** Resolves with whether bytes travelled; false when they were here already. */
+export type Downloader = (download: Download, signal: AbortSignal) => Promise<boolean>;
+
+export function createDownloader({ content, jobs }: DownloadDeps): Downloader {
+  /** The namespace has the blob and the lease holds it, or a writer that is to make it. */
+  async function claim({ scope, descriptor }: Download, signal: AbortSignal): Promise<Writer | undefined> {
+    const { digest, size } = descriptor;
+    for (;;) {
+      signal.throwIfAborted();
+      try {
+        return await content.writer(scope, { ref: refKey(descriptor), expected: digest, total: size });
+      } catch (error) {
+        if (isAlreadyExists(error)) return undefined;
+        // A client of the content service writes it just now.
+        if (kindOf(error) !== 'unavailable') throw error;
+        await sleep(LOCKED_MS);
+      }
+    }
+  }
+
+  async function fill(download: Download, writer: Writer, signal: AbortSignal): Promise<boolean> {
+    const { descriptor, scope } = download;
+    const { size, digest } = descriptor;
+    let moved = false;
+    try {
+      if (writer.status.offset > size) await writer.truncate();
+      const retries = createRetries();
+      while (writer.status.offset < size) {
+        const before = writer.status.offset;
+        try {
+          await copy(download, writer, signal);
+        } catch (error) {
+          if (writer.status.offset > before) retries.reset();
+          await retries.next(error, signal);
+        }
+        moved ||= writer.status.offset > before;
+      }
+      await writer.commit({ size, expected: digest });
+      return moved;
+    } catch (error) {
+      if (isAlreadyExists(error)) return moved;
+      // Wrong bytes are no beginning for another attempt.
+      if (kindOf(error) === 'failed precondition') {
+        await writer.close();
+        await content.abort(scope, refKey(descriptor)).catch(() => undefined);
+        throw new Failure('data loss', `${digest}: what the registry sent has another digest: data loss`, {
+          cause: error,
+        });
+      }
+      throw error;
+    } finally {
+      await writer.close();
+    }
+  }
+
+  return async (download, signal) => {
+    const { descriptor, scope } = download;
+    let moved = false;
+    const work = async (): Promise<void> => {
+      const writer = await claim(download, signal);
+      if (writer !== undefined) moved = await fill(download, writer, signal);
+    };
+    if (content.has(scope.namespace, descriptor.digest)) {
+      await work();
+      return false;
+    }
+    const mine = await jobs.run(descriptor.digest, signal, work);
+    // Whoever waited takes the bytes that are there now.
+    if (!mine) await work();
+    return moved;
+  };
+}
+
+/** Appends what the registry sends, as far as it goes. */
+async function copy(download: Download, writer: Writer, signal: AbortSignal): Promise<void> {
+  const { from, descriptor } = download;
+  const { size, digest } = descriptor;
+  const stalled = new AbortController();
+  const bounded = AbortSignal.any([signal, stalled.signal]);
+  let seen = 0;
+  const watch = setInterval(() => {
+    if (seen < SLOWEST_BYTES)
+      stalled.abort(new Failure('unavailable', `${digest}: ${seen} bytes in a minute: unavailable`));
+    seen = 0;
+  }, SLOWEST_MS).unref();
+  try {
+    const { offset, body } = await from.blob(descriptor, writer.status.offset, bounded);
+    let skip = writer.status.offset - offset;
+    let pieces: Buffer[] = [];
+    let held = 0;
+    const flush = async (): Promise<void> => {
+      if (held === 0) return;
+      const bytes = pieces.length === 1 ? (pieces[0] as Buffer) : Buffer.concat(pieces, held);
+      pieces = [];
+      held = 0;
+      await writer.write(bytes);
+      download.progress(writer.status.offset);
+    };
+    try {
+      for await (const chunk of body) {
+        seen += chunk.length;
+        const fresh = chunk.subarray(Math.min(skip, chunk.length));
+        skip -= chunk.length - fresh.length;
+        if (fresh.length === 0) continue;
+        if (writer.status.offset + held + fresh.length > size) {
+          throw new Failure('data loss', `${digest}: the registry sends more than ${size} bytes: data loss`);
+        }
+        pieces.push(fresh);
+        held += fresh.length;
+        if (held >= PIECE) await flush();
+      }
+    } finally {
+      // Also what came before a cut: the next attempt goes on after it.
+      if (!signal.aborted) await flush();
+    }
+    if (writer.status.offset < size) {
+      throw new Failure('unavailable', `${digest}: ${writer.status.offset} of ${size} bytes: unavailable`);
+    }
+  } finally {
+    clearInterval(watch);
+  }
+}

@@ -1,0 +1,48 @@
+// Puts the transfers together.
+import type { Content } from '../content/api.ts';
+import type { Diffs } from '../diff/api.ts';
+import type { Images } from '../images/api.ts';
+import type { Leases } from '../leases/api.ts';
+import type { Logger } from '../lib/log.ts';
+import type { Namespaces } from '../namespaces/api.ts';
+import type { Snapshots } from '../snapshots/api.ts';
+import type { Transfers } from './api.ts';
+import { createDownloader } from './download.ts';
+import { createJobs } from './jobs.ts';
+import { createPull } from './pull.ts';
+import { createPush } from './push.ts';
+import { createRepositories } from './repositories.ts';
+import { createTag } from './tag.ts';
+import { createUnpacker } from './unpack.ts';
+import { createUploader } from './upload.ts';
+
+export interface TransfersDeps {
+  readonly content: Content;
+  readonly diffs: Diffs;
+  readonly images: Images;
+  readonly leases: Leases;
+  readonly namespaces: Namespaces;
+  readonly snapshots: Snapshots;
+  readonly log: Logger;
+}
+
+export interface TransfersOptions {
+  /** Folders in certs.d's layout, the first that knows a host decides. */
+  readonly hostsFolders: readonly string[];
+  readonly maxDownloads: number;
+  readonly maxUploads: number;
+  /** Where proxies are named. */
+  readonly environment: NodeJS.ProcessEnv;
+}
+
+export function createTransfers(deps: TransfersDeps, options: TransfersOptions): Transfers {
+  const { content } = deps;
+  const open = createRepositories({ folders: options.hostsFolders, environment: options.environment });
+  const download = createDownloader({ content, jobs: createJobs() });
+  const unpack = createUnpacker({ ...deps, jobs: createJobs() });
+  return {
+    pull: createPull({ ...deps, download, unpack, open, maxDownloads: options.maxDownloads }),
+    push: createPush({ ...deps, upload: createUploader(content), open, maxUploads: options.maxUploads }),
+    tag: createTag(deps.images),
+  };
+}
