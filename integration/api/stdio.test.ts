@@ -1,6 +1,6 @@
 // Standard input and output: FIFOs, files, terminals; clients that leave and come back.
 import { strict as assert } from 'node:assert';
-import { closeSync, constants, existsSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs';
+import { closeSync, constants, existsSync, mkdtempSync, openSync, readFileSync, readSync, rmSync } from 'node:fs';
 import { before, describe, it } from 'mocha';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { removeTask } from '../harness/cleanup.ts';
@@ -8,10 +8,31 @@ import { createContainer, createTask, removeContainer, run } from '../harness/co
 import { eventually } from '../harness/expect.ts';
 import { useDaemon } from '../harness/fixture.ts';
 import { busyboxImage } from '../harness/image.ts';
+import { davitOnly } from '../harness/only.ts';
 import { createStdio } from '../harness/stdio.ts';
 import { putImage } from '../harness/store.ts';
 
 const MEGABYTE = 1024 * 1024;
+
+/** What a client reads that opens the FIFO now, and meets its end. */
+async function readToEnd(fifo: string): Promise<string> {
+  const descriptor = openSync(fifo, constants.O_RDONLY | constants.O_NONBLOCK);
+  const buffer = Buffer.alloc(4096);
+  let text = '';
+  await eventually(`the end of ${fifo}`, () => {
+    try {
+      const count = readSync(descriptor, buffer);
+      text += buffer.toString('utf8', 0, count);
+      return count === 0;
+    } catch (error) {
+      // Nothing now, but somebody may still write.
+      if ((error as NodeJS.ErrnoException).code === 'EAGAIN') return false;
+      throw error;
+    }
+  });
+  closeSync(descriptor);
+  return text;
+}
 
 describe('stdio', () => {
   const t = useDaemon();
@@ -83,6 +104,23 @@ describe('stdio', () => {
     errors.close();
     stdio.remove();
   });
+
+  for (const left of ['', 'last words\n'])
+    it(`a client that comes after the end meets it${left === '' ? '' : ', after what nobody has read'}`, async function () {
+      if (left !== '') davitOnly(this, t.target, 'containerd throws away what nobody has read at the end');
+      const id = await createContainer(t.client, image, ['sh', '-c', `sleep 0.3; printf '${left}'`]);
+      const stdio = createStdio();
+      const early = [stdio.openOutput('stdout'), stdio.openOutput('stderr')];
+      await createTask(t.client, id, stdio.paths);
+      await t.client.tasks.Start({ container_id: id });
+      for (const output of early) output.close();
+      assert.equal((await t.client.tasks.Wait({ container_id: id })).exit_status, 0);
+      await sleep(100);
+      assert.equal(await readToEnd(stdio.paths.stdout), left);
+      assert.equal(await readToEnd(stdio.paths.stderr), '');
+      await removeContainer(t.client, id);
+      stdio.remove();
+    });
 
   it('a client that never reads stops the output, not the daemon', async () => {
     const id = await createContainer(t.client, image, ['yes']);

@@ -53,10 +53,4 @@ bool abandoned(const Fd& writing_end) {
   return ::poll(&probe, 1, 0) > 0 && (probe.revents & POLLERR) != 0;
 }
 
-void finish_output(Fd& fd) {
-  auto writer = writing_end(fd);
-  fd.reset();
-  if (writer && abandoned(*writer)) fd = std::move(*writer);
-}
-
 }  // namespace davit::shim::fifo

@@ -28,9 +28,4 @@ Result<Fd> writing_end(const Fd& fd);
 // Whether no client has the FIFO open, asked of a writing end.
 bool abandoned(const Fd& writing_end);
 
-// Ends an output. Where a client has the FIFO open, it is closed: the client reads what is left
-// and then meets end of file. Where nobody has, a writing end stays in `fd`, so that what is in the
-// FIFO waits for a client that comes late.
-void finish_output(Fd& fd);
-
 }  // namespace davit::shim::fifo

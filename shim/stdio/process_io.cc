@@ -169,7 +169,7 @@ Result<> ProcessIo::start_pump(Output& output, int from) {
 void ProcessIo::output_ended(Output& output) {
   output.reader.reset();
   if (output.is_fifo) {
-    fifo::finish_output(output.sink);
+    output.leftover.keep(loop_, std::move(output.sink));
   } else if (!logger_) {
     output.sink.reset();
   }
@@ -231,6 +231,7 @@ void ProcessIo::drained() {
   auto done = std::exchange(done_, nullptr);
   for (Output* output : {&out_, &err_}) {
     output->sink.reset();
+    output->leftover.drop();
     output->container.reset();
   }
   if (!logger_) return done();

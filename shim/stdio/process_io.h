@@ -18,6 +18,7 @@
 #include "native/kernel/result.h"
 #include "native/oci/container.h"
 #include "shim/loop/loop.h"
+#include "shim/stdio/leftover.h"
 #include "shim/stdio/logger.h"
 #include "shim/stdio/pump.h"
 #include "shim/wire/messages.h"
@@ -61,6 +62,7 @@ class ProcessIo {
     Fd reader;     // our end of the process's pipe
     Fd container;  // the process's end
     Pump pump;
+    Leftover leftover;  // after the process's end, until a client comes
   };
   Result<> open_streams(const IoContext& context, const wire::StdioPaths& paths,
                         const std::function<void(Result<>)>& ready);

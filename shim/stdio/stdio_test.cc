@@ -128,6 +128,65 @@ void test_client_comes_and_goes() {
   CHECK(read(late.get(), &byte, 1) == 0);
 }
 
+// Whether somebody still holds a writing end: a reader without one meets end of file.
+bool at_end(const Fd& reader) {
+  char byte = 0;
+  return read(reader.get(), &byte, 1) == 0;
+}
+
+void test_client_after_the_end() {
+  const std::string path = make_fifo("late");
+  auto io = open_io({"", path, "", false});
+  Fd process(dup(io->ends().out));
+  CHECK(io->launched({}).has_value());
+  CHECK(write(process.get(), "last words", 10) == 10);
+  process.reset();
+  run(30);
+  // Neither a writer nor one who leaves without reading takes the bytes away.
+  Fd(open(path.c_str(), O_RDWR | O_NONBLOCK)).reset();
+  run(30);
+  const Fd client(open(path.c_str(), O_RDONLY | O_NONBLOCK));
+  run(30);
+  CHECK(read_now(client.get()) == "last words");
+  CHECK(at_end(client));
+
+  const std::string empty = make_fifo("late-empty");
+  auto silent = open_io({"", empty, "", false});
+  Fd quiet(dup(silent->ends().out));
+  CHECK(silent->launched({}).has_value());
+  quiet.reset();
+  run(30);
+  // Nothing to wait for: nobody has the FIFO open for writing.
+  CHECK(open(empty.c_str(), O_WRONLY | O_NONBLOCK) < 0 && errno == ENXIO);
+  const Fd late(open(empty.c_str(), O_RDONLY | O_NONBLOCK));
+  CHECK(at_end(late));
+}
+
+void test_client_after_much_output() {
+  const std::string path = make_fifo("late-much");
+  auto io = open_io({"", path, "", false});
+  Fd process(dup(io->ends().out));
+  CHECK(io->launched({}).has_value());
+  const std::string much(100'000, 'x');  // more than the FIFO holds
+  for (size_t sent = 0; sent < much.size();) {
+    const ssize_t count =
+        write(process.get(), much.data() + sent, std::min<size_t>(20'000, much.size() - sent));
+    CHECK(count > 0);
+    sent += static_cast<size_t>(std::max<ssize_t>(count, 1));
+    run(20);
+  }
+  process.reset();
+  run(30);
+  const Fd client(open(path.c_str(), O_RDONLY | O_NONBLOCK));
+  std::string got;
+  for (int i = 0; i < 100 && got.size() < much.size(); i++) {
+    got += read_now(client.get());
+    run(10);
+  }
+  CHECK(got == much);
+  CHECK(at_end(client));
+}
+
 void test_back_pressure() {
   const std::string path = make_fifo("slow");
   const Fd client(open(path.c_str(), O_RDONLY | O_NONBLOCK));
@@ -315,6 +374,8 @@ int main() {
   test_uri();
   test_fifo_output();
   test_client_comes_and_goes();
+  test_client_after_the_end();
+  test_client_after_much_output();
   test_back_pressure();
   test_drain_does_not_wait_for_nobody();
   test_stdin();
