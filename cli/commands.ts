@@ -27,6 +27,9 @@ const leases = noun(['lease'], 'manage leases', {
   list: verb(['ls'], 'list leases', () => import('./commands/leases/list.ts')),
 });
 
+const pull = verb([], 'pull an image from a registry', () => import('./commands/images/pull.ts'));
+const push = verb([], 'push an image to a registry', () => import('./commands/images/push.ts'));
+
 const images = noun(['image', 'i'], 'manage images', {
   check: verb([], 'check that images are complete and unpacked', () => import('./commands/images/check.ts')),
   delete: verb(REMOVE, 'remove images by name', () => import('./commands/images/delete.ts')),
@@ -36,8 +39,8 @@ const images = noun(['image', 'i'], 'manage images', {
   label: verb([], 'set and clear labels of an image', () => import('./commands/images/label.ts')),
   list: verb(['ls'], 'list images', () => import('./commands/images/list.ts')),
   mount: verb([], 'mount an image on a directory', () => import('./commands/images/mount.ts')),
-  pull: later('pull an image from a registry', "the daemon's transfer service"),
-  push: later('push an image to a registry', "the daemon's transfer service"),
+  pull,
+  push,
   tag: verb([], 'give an image further names', () => import('./commands/images/tag.ts')),
   unmount: verb([], 'unmount an image', () => import('./commands/images/unmount.ts')),
   usage: verb([], 'show what an image takes', () => import('./commands/images/usage.ts')),
@@ -106,6 +109,8 @@ const tasks = noun(['task', 't'], 'manage tasks', {
 
 export const NOUNS: Noun['verbs'] = {
   run: verb([], 'run a container', () => import('./commands/run.ts')),
+  pull,
+  push,
   containers,
   tasks,
   images,

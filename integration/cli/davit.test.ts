@@ -162,7 +162,11 @@ describe('davit', function () {
     assert.match(missing.stderr, /^davit: image "docker.io\/test\/none:1": not found\nhint: /);
     assert.match(davit(['run']).stderr, /image ref must be provided\nRun `davit run --help`/);
     assert.equal(davit(['imags']).status, 3);
-    assert.match(davit(['images', 'pull', 'x']).stderr, /needs the daemon's transfer service/);
+    assert.match(
+      davit(['pull', 'localhost:1/x']).stderr,
+      /^davit: failed to resolve image: localhost:1\/x:latest: HEAD https:\/\/localhost:1\/.*: nothing listens on localhost:1 /,
+    );
+    assert.match(davit(['tasks', 'checkpoint', 'x']).stderr, /needs checkpoints/);
     const away = spawnSync(DAVIT, ['--address', '/tmp/no/such.sock', 'version'], {
       encoding: 'utf8',
       timeout: LIMIT_MS,
