@@ -51,9 +51,12 @@ Result<> set_attributes(int mount, const MountAttributes& attributes, bool recur
 }
 
 Result<Fd> make_filesystem(const char* type, const std::vector<FsOption>& options,
-                           std::uint64_t attributes) {
+                           std::uint64_t attributes, const std::vector<FsDescriptor>& descriptors) {
   Fd context(::fsopen(type, FSOPEN_CLOEXEC));
   if (!context) return fail_errno(std::string("mount ") + type);
+  for (const auto& [key, fd] : descriptors)
+    if (::fsconfig(context.get(), FSCONFIG_SET_FD, key.c_str(), nullptr, fd.get()) != 0)
+      return fail_filesystem(context.get(), type);
   for (const auto& [key, value] : options) {
     int rc = value.empty() && key != "source"
                  ? ::fsconfig(context.get(), FSCONFIG_SET_FLAG, key.c_str(), nullptr, 0)

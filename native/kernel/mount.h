@@ -25,11 +25,14 @@ struct MountAttributes {
 };
 Result<> set_attributes(int mount, const MountAttributes& attributes, bool recursive);
 
-// A new file system, not attached. An option without a value is a flag. The error carries the
-// file system's own words when it gave some.
+// A new file system, not attached. An option without a value is a flag; `descriptors` are options
+// whose values are open files, set first and in order. The error carries the file system's own
+// words when it gave some.
 using FsOption = std::pair<std::string, std::string>;
+using FsDescriptor = std::pair<std::string, Fd>;
 Result<Fd> make_filesystem(const char* type, const std::vector<FsOption>& options,
-                           std::uint64_t attributes);
+                           std::uint64_t attributes,
+                           const std::vector<FsDescriptor>& descriptors = {});
 
 // Attaches a detached mount on top of `destination`.
 Result<> attach(int mount, int destination);

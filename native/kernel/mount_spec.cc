@@ -64,8 +64,8 @@ const Flag* find(std::string_view name, const Flag* begin, const Flag* end) {
   return it == end ? nullptr : it;
 }
 
-std::string quoted(const char* verb, const std::string& target) {
-  return std::string(verb) + " \"" + target + "\"";
+std::string quoted(const std::string& verb, const std::string& target) {
+  return verb + " \"" + target + "\"";
 }
 
 Result<> system_mount(const std::string& source, const std::string& target, const std::string& type,
@@ -187,6 +187,12 @@ std::string compact_overlay(const std::string& data, std::string* base) {
 }
 
 Result<> mount(const Spec& spec, const std::string& target) {
+  for (const std::string& option : spec.options)
+    if (option.starts_with("uidmap=") || option.starts_with("gidmap=")) {
+      auto mapped = mount_mapped(spec, target);
+      if (!mapped) return wrap(quoted("mount " + spec.type + " on", target), mapped.error());
+      return {};
+    }
   Parsed parsed = parse(spec);
   std::string source = spec.source;
   Fd loop;  // keeps an autoclear loop device attached until the mount holds it

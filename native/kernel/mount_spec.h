@@ -38,6 +38,9 @@ std::string compact_overlay(const std::string& data, std::string* base);
 // fails half way (flags, propagation) is unmounted again.
 Result<> mount(const Spec& spec, const std::string& target);
 
+// The same for options with `uidmap=` and `gidmap=`: what mount() does with them.
+Result<> mount_mapped(const Spec& spec, const std::string& target);
+
 // Mounts all in order on the same target; undoes them when one fails.
 Result<> mount_all(const std::vector<Spec>& specs, const std::string& target);
 

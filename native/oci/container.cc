@@ -127,7 +127,7 @@ Container::~Container() = default;
 Result<std::unique_ptr<Container>> Container::create(const CreateOptions& options) {
   DAVIT_ASSIGN(Spec spec, read_spec(options.bundle));
   DAVIT_ASSIGN(Namespaces namespaces, open_namespaces(spec));
-  DAVIT_ASSIGN(Sources sources, open_sources(spec, options.bundle, namespaces.shares_mounts));
+  DAVIT_ASSIGN(Sources sources, open_sources(spec, options.bundle, namespaces));
   auto state = std::make_unique<State>();
   state->options = options;
   state->options.stdio = {};

@@ -115,6 +115,7 @@ std::vector<std::string> mount_option_names() {
 Result<MountOptions> parse_mount_options(const Mount& mount) {
   MountOptions out;
   out.bind = mount.type == "bind";
+  out.map_ids = !mount.uid_mappings.empty();
   for (const std::string& name : mount.options) {
     if (name.empty() || one_of(name, kIgnored)) continue;
     if (name == "bind" || name == "rbind") {
@@ -123,7 +124,8 @@ Result<MountOptions> parse_mount_options(const Mount& mount) {
     } else if (name == kCopyUp) {
       out.copy_up = true;
     } else if (name == "idmap" || name == "ridmap") {
-      return fail(ENOSYS, "mount option \"" + name + "\": not supported yet");
+      out.map_ids = true;
+      out.map_ids_below = name == "ridmap";
     } else if (add_attribute(name, out) || add_propagation(name, out)) {
       continue;
     } else if (one_of(name, kSuperblockFlags)) {
@@ -132,6 +134,8 @@ Result<MountOptions> parse_mount_options(const Mount& mount) {
       out.filesystem.push_back(split(name));
     }
   }
+  if (out.map_ids && !out.bind)
+    return fail(EINVAL, "mount at \"" + mount.destination + "\": only a bind mount can map ids");
   return out;
 }
 

@@ -16,8 +16,9 @@ struct MountOptions {
   kernel::MountAttributes whole;         // of it and all below ("rro")
   std::uint64_t propagation = 0;         // MS_SHARED ..., 0 when not given
   bool propagation_recursive = false;
-  bool copy_up = false;                      // tmpcopyup
-  std::vector<kernel::FsOption> filesystem;  // for the file system itself
+  bool copy_up = false;                         // tmpcopyup
+  bool map_ids = false, map_ids_below = false;  // idmap, ridmap, or with mappings of its own
+  std::vector<kernel::FsOption> filesystem;     // for the file system itself
   bool read_only() const { return (top.set & MOUNT_ATTR_RDONLY) != 0; }
 };
 

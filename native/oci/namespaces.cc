@@ -32,14 +32,6 @@ Result<> write_proc(int proc, const std::string& path, std::string_view value) {
   return {};
 }
 
-std::string map_text(const std::vector<IdMapping>& mappings) {
-  std::string text;
-  for (const IdMapping& one : mappings)
-    text += std::to_string(one.container) + ' ' + std::to_string(one.host) + ' ' +
-            std::to_string(one.size) + '\n';
-  return text;
-}
-
 }  // namespace
 
 int Namespaces::fd_of(int flag) const {

@@ -6,7 +6,10 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
+#include <map>
+
 #include "native/kernel/file.h"
+#include "native/kernel/idmap.h"
 #include "native/kernel/in_root.h"
 #include "native/kernel/mount.h"
 #include "native/oci/identity.h"
@@ -33,16 +36,50 @@ Result<> make_host_slave() {
   return {};
 }
 
+// The maps of mounts as user namespaces, each made once.
+class MapSources {
+ public:
+  MapSources(const Spec& spec, int joined) : spec_(spec), joined_(joined) {}
+
+  Result<> apply(const Mount& mount, const MountOptions& options, int tree) {
+    DAVIT_ASSIGN(int userns, namespace_of(mount));
+    return kernel::map_ids(tree, userns, options.map_ids_below);
+  }
+
+ private:
+  // Without mappings of its own a mount has the container's.
+  Result<int> namespace_of(const Mount& mount) {
+    bool own = !mount.uid_mappings.empty();
+    if (!own && joined_ >= 0) return joined_;
+    kernel::IdMaps maps{map_text(own ? mount.uid_mappings : spec_.uid_mappings),
+                        map_text(own ? mount.gid_mappings : spec_.gid_mappings)};
+    if (maps.uids.empty())
+      return fail(EINVAL, "mapping its ids needs mappings or a user namespace");
+    auto& known = made_[maps.uids + '/' + maps.gids];
+    if (!known) {
+      DAVIT_ASSIGN(known, kernel::make_user_namespace(maps));
+    }
+    return known.get();
+  }
+
+  const Spec& spec_;
+  int joined_;
+  std::map<std::string, Fd> made_;
+};
+
 }  // namespace
 
-Result<Sources> open_sources(const Spec& spec, const std::string& bundle, bool in_place) {
+Result<Sources> open_sources(const Spec& spec, const std::string& bundle,
+                             const Namespaces& namespaces) {
   Sources sources;
+  MapSources maps(spec, namespaces.fd_of(CLONE_NEWUSER));
   if (!spec.mount_label.empty() && !has_selinux())
     return fail(ENOTSUP, "linux.mountLabel \"" + spec.mount_label +
                              "\": SELinux is not enabled on this machine");
   std::string root = below(bundle, spec.root_path);
-  auto tree = in_place ? kernel::open_at(AT_FDCWD, root.c_str(), O_PATH | O_DIRECTORY)
-                       : kernel::clone_tree(AT_FDCWD, root.c_str(), true);
+  auto tree = namespaces.shares_mounts
+                  ? kernel::open_at(AT_FDCWD, root.c_str(), O_PATH | O_DIRECTORY)
+                  : kernel::clone_tree(AT_FDCWD, root.c_str(), true);
   if (!tree) return wrap("rootfs", std::move(tree).error());
   sources.root = std::move(*tree);
   sources.mounts.resize(spec.mounts.size());
@@ -55,6 +92,10 @@ Result<Sources> open_sources(const Spec& spec, const std::string& bundle, bool i
     if (!source)
       return wrap("mount \"" + mount.source + "\" at \"" + mount.destination + '"',
                   std::move(source).error());
+    if (options.map_ids)
+      if (auto mapped = maps.apply(mount, options, source->get()); !mapped)
+        return wrap("mount \"" + mount.source + "\" at \"" + mount.destination + '"',
+                    std::move(mapped).error());
     sources.mounts[i] = std::move(*source);
     for (const auto& [option, value] : options.filesystem)
       sources.warnings.push_back("mount at \"" + mount.destination + "\": option \"" + option +

@@ -7,6 +7,7 @@
 
 #include "native/kernel/fd.h"
 #include "native/kernel/result.h"
+#include "native/oci/namespaces.h"
 #include "native/oci/spec.h"
 
 namespace davit::oci {
@@ -18,8 +19,8 @@ struct Sources {
   std::vector<Fd> mounts;  // one per spec.mounts; empty for what is not a bind mount
   std::vector<std::string> warnings;
 };
-// With `in_place` the root is not copied: there is no namespace to attach it in.
-Result<Sources> open_sources(const Spec& spec, const std::string& bundle, bool in_place);
+Result<Sources> open_sources(const Spec& spec, const std::string& bundle,
+                             const Namespaces& namespaces);
 
 // What rootfs set-up needs to know beyond the spec.
 struct RootfsContext {

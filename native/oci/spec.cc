@@ -12,6 +12,23 @@ namespace {
 using json::At;
 using json::Value;
 
+Result<> parse_mappings(const Value& linux_part, const char* name, const At& at,
+                        std::vector<IdMapping>& out) {
+  DAVIT_ASSIGN(const Value* list, json::array(linux_part, name, at));
+  if (list == nullptr) return {};
+  for (const Value& item : list->GetArray()) {
+    At here = (at / name)[out.size()];
+    if (!item.IsObject()) return json::wrong(here, "an object");
+    std::optional<std::uint32_t> container, host, size;
+    DAVIT_TRY(json::get(item, "containerID", here, container));
+    DAVIT_TRY(json::get(item, "hostID", here, host));
+    DAVIT_TRY(json::get(item, "size", here, size));
+    if (size.value_or(0) == 0) return json::wrong(here / "size", "above 0");
+    out.push_back({container.value_or(0), host.value_or(0), *size});
+  }
+  return {};
+}
+
 Result<> parse_mounts(const Value& config, std::vector<Mount>& out) {
   At at{"mounts"};
   DAVIT_ASSIGN(const Value* list, json::array(config, "mounts", At{}));
@@ -26,9 +43,10 @@ Result<> parse_mounts(const Value& config, std::vector<Mount>& out) {
     DAVIT_TRY(json::get(item, "source", here, mount.source));
     DAVIT_TRY(json::get(item, "options", here, mount.options));
     if (mount.destination.empty()) return json::wrong(here / "destination", "a path");
-    for (const char* unsupported : {"uidMappings", "gidMappings"})
-      if (json::find(item, unsupported) != nullptr)
-        return fail(ENOSYS, (here / unsupported).path + ": id-mapped mounts are not supported yet");
+    DAVIT_TRY(parse_mappings(item, "uidMappings", here, mount.uid_mappings));
+    DAVIT_TRY(parse_mappings(item, "gidMappings", here, mount.gid_mappings));
+    if (mount.uid_mappings.empty() != mount.gid_mappings.empty())
+      return json::wrong(here / "uidMappings", "given together with gidMappings");
     out.push_back(std::move(mount));
   }
   return {};
@@ -100,23 +118,6 @@ Result<> parse_namespaces(const Value& linux_part, const At& at, std::vector<Nam
     for (const Namespace& other : out)
       if (other.flag == one.flag) return json::wrong(here / "type", "given once only");
     out.push_back(std::move(one));
-  }
-  return {};
-}
-
-Result<> parse_mappings(const Value& linux_part, const char* name, const At& at,
-                        std::vector<IdMapping>& out) {
-  DAVIT_ASSIGN(const Value* list, json::array(linux_part, name, at));
-  if (list == nullptr) return {};
-  for (const Value& item : list->GetArray()) {
-    At here = (at / name)[out.size()];
-    if (!item.IsObject()) return json::wrong(here, "an object");
-    std::optional<std::uint32_t> container, host, size;
-    DAVIT_TRY(json::get(item, "containerID", here, container));
-    DAVIT_TRY(json::get(item, "hostID", here, host));
-    DAVIT_TRY(json::get(item, "size", here, size));
-    if (size.value_or(0) == 0) return json::wrong(here / "size", "above 0");
-    out.push_back({container.value_or(0), host.value_or(0), *size});
   }
   return {};
 }
@@ -230,6 +231,14 @@ Result<> parse_linux(const Value& config, Spec& out) {
 }
 
 }  // namespace
+
+std::string map_text(const std::vector<IdMapping>& mappings) {
+  std::string text;
+  for (const IdMapping& one : mappings)
+    text += std::to_string(one.container) + ' ' + std::to_string(one.host) + ' ' +
+            std::to_string(one.size) + '\n';
+  return text;
+}
 
 const Namespace* Spec::find_namespace(int flag) const {
   for (const Namespace& one : namespaces)

@@ -51,11 +51,6 @@ struct ProcessSpec {
   std::vector<std::string> warnings;  // of what was read and cannot be done
 };
 
-struct Mount {
-  std::string destination, type, source;
-  std::vector<std::string> options;
-};
-
 struct Namespace {
   int flag = 0;  // CLONE_NEW*
   std::string path;
@@ -63,6 +58,12 @@ struct Namespace {
 
 struct IdMapping {
   std::uint32_t container = 0, host = 0, size = 0;
+};
+
+struct Mount {
+  std::string destination, type, source;
+  std::vector<std::string> options;
+  std::vector<IdMapping> uid_mappings, gid_mappings;
 };
 
 struct Device {
@@ -118,6 +119,9 @@ struct Spec {
 Result<Spec> parse_spec(std::string_view json);
 Result<ProcessSpec> parse_process(std::string_view json);
 Result<ProcessSpec> parse_process(const json::Value& value, const json::At& at);
+
+// As the kernel's uid_map holds them.
+std::string map_text(const std::vector<IdMapping>& mappings);
 
 // The number of "CAP_CHOWN"; -1 for a name that is not known.
 int capability_number(std::string_view name);

@@ -74,7 +74,7 @@ void processes() {
 }
 
 MountOptions options_of(std::vector<std::string> options) {
-  auto parsed = parse_mount_options({"/x", "tmpfs", "", std::move(options)});
+  auto parsed = parse_mount_options({"/x", "tmpfs", "", std::move(options), {}, {}});
   CHECK(parsed.has_value());
   return parsed ? std::move(*parsed) : MountOptions{};
 }
@@ -96,7 +96,9 @@ void mount_options() {
                                                           {"context", "\"a=b\""},
                                                           {"noswap", ""},
                                                           {"sync", ""}}));
-  CHECK(!parse_mount_options({"/x", "bind", "", {"idmap"}}));
+  CHECK(!parse_mount_options({"/x", "tmpfs", "", {"idmap"}, {}, {}}));
+  some = options_of({"rbind", "ridmap"});
+  CHECK(some.map_ids && some.map_ids_below);
   CHECK(!parse_propagation("sideways"));
   CHECK(parse_propagation("rshared") == std::uint64_t{MS_SHARED | MS_REC});
 }

@@ -1,0 +1,27 @@
+// Mounts that show their files as other users' (mount_setattr(2), "ID-mapped mounts").
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "native/kernel/fd.h"
+#include "native/kernel/result.h"
+
+namespace davit::kernel {
+
+// Maps as the kernel's uid_map holds them: "inside outside size" on each line.
+struct IdMaps {
+  std::string uids, gids;
+};
+
+// A user namespace that nobody is in, to be the measure of a mount: a file that belongs to `inside`
+// on its file system is shown as `outside`'s.
+Result<Fd> make_user_namespace(const IdMaps& maps);
+
+// "0:100000:65536", as mount options have it, several with commas between. EINVAL for another form.
+Result<std::string> parse_id_map(std::string_view option);
+
+// Shows the detached mount's files by `userns`.
+Result<> map_ids(int mount, int userns, bool recursive);
+
+}  // namespace davit::kernel
