@@ -16,6 +16,7 @@ enum Word : char {
   kRunHooks = 'H',  // run the hooks of the runtime; answered by kGo with the state
   kConsole = 'P',   // carries the pty's master
   kWarning = 'W',   // a text
+  kListener = 'L',  // the number of the seccomp listener's descriptor; answered by kGo
   kReady = 'R',     // everything is done but the program
   kFailed = 'E',    // errno, a space, a text; the last word
   // From the creator.

@@ -22,6 +22,7 @@
 #include "native/oci/json_text.h"
 #include "native/oci/launch.h"
 #include "native/oci/namespaces.h"
+#include "native/oci/seccomp_listener.h"
 #include "native/oci/state_file.h"
 
 #ifndef CLONE_NEWTIME
@@ -43,11 +44,11 @@ Result<Spec> read_spec(const std::string& bundle) {
   return spec;
 }
 
-// Only hooks read them.
+// Only hooks and a seccomp agent read them.
 std::string annotations_json(const Spec& spec) {
   const Hooks& hooks = spec.hooks;
   std::string out;
-  bool any = false;
+  bool any = spec.seccomp && spec.seccomp->notify;
   for (const auto* list : {&hooks.prestart, &hooks.create_runtime, &hooks.create_container,
                            &hooks.start_container, &hooks.poststart, &hooks.poststop})
     any |= !list->empty();
@@ -159,7 +160,9 @@ Result<std::unique_ptr<Container>> Container::create(const CreateOptions& option
     state->file.pid = starting.pid();
     DAVIT_ASSIGN(state->file.start_time, kernel::start_time(starting.pid()));
     DAVIT_TRY(write_state(state->state_dir, state->file));
-    DAVIT_TRY(starting.serve({&spec, &state->hook_state}, options.deadline_ms));
+    DAVIT_TRY(starting.serve(
+        {&spec, &state->hook_state, spec.seccomp ? &*spec.seccomp : nullptr, "creating"},
+        options.deadline_ms));
     state->console = std::move(starting.console);
     state->warnings = std::move(spec.resources.warnings);
     std::move(sources.warnings.begin(), sources.warnings.end(),
@@ -221,8 +224,16 @@ Result<> Container::start() {
   std::string text = state_->has_start_hooks ? state_->hook_state.json("created", pid()) : "";
   auto started = [&]() -> Result<> {
     DAVIT_TRY(kernel::send_message(socket.get(), kStart, text));
-    DAVIT_ASSIGN(kernel::Message message,
-                 kernel::receive_message(socket.get(), state_->options.deadline_ms));
+    auto receive = [&] {
+      return kernel::receive_message(socket.get(), state_->options.deadline_ms);
+    };
+    DAVIT_ASSIGN(kernel::Message message, receive());
+    if (message.kind == kListener && state_->seccomp) {
+      DAVIT_TRY(hand_over_listener({state_->pidfd.get(), pid()}, message.text, *state_->seccomp,
+                                   state_->hook_state, "created"));
+      DAVIT_TRY(kernel::send_message(socket.get(), kGo));
+      DAVIT_ASSIGN(message, receive());
+    }
     if (message.kind == kFailed) return std::unexpected(failure_of(message.text));
     if (message.kind != kEnded) return fail(EPROTO, "init sent something unknown");
     return run_hooks(state_->poststart, "poststart", state_->hook_state.json("running", pid()));
@@ -245,6 +256,7 @@ Result<Process> Container::exec(std::string_view process, const Stdio& stdio) {
   }
   ExecPlan plan{spec,
                 nullptr,
+                &state_->hook_state,
                 stdio,
                 state_->pidfd.get(),
                 root.get(),

@@ -45,11 +45,12 @@ Result<> live(ExecPlan& plan, const std::vector<Fd>& task_files, int socket) {
   DAVIT_TRY(set_exec_labels(plan.process, proc.get()));
   proc.reset();
   kernel::close_all_from(3, {socket});
-  DAVIT_ASSIGN(std::string path, become_user(plan.process, plan.seccomp, warnings));
+  DAVIT_ASSIGN(std::string path, become_user(plan.process, plan.seccomp, socket, warnings));
   for (const std::string& warning : warnings)
     DAVIT_TRY(kernel::send_message(socket, kWarning, warning));
   DAVIT_TRY(kernel::send_message(socket, kReady));
-  return run_program(plan.process, path, plan.process.no_new_privileges ? plan.seccomp : nullptr);
+  return run_program(plan.process, path, plan.process.no_new_privileges ? plan.seccomp : nullptr,
+                     socket);
 }
 
 // Runs `action` on the processors `cpus`, which a process that is cloned by it inherits: it may be
@@ -82,8 +83,8 @@ Result<Process> start_exec(ExecPlan plan, const Cgroup& cgroup) {
   theirs.reset();
   Starting starting(std::move(child), std::move(own));
   Spec none;  // tells serve that an end now is a death
-  DAVIT_TRY(starting.serve({&none, nullptr}, plan.timeout_ms));
-  DAVIT_TRY(starting.serve({}, plan.timeout_ms));
+  DAVIT_TRY(starting.serve({&none, plan.hook_state, plan.seccomp, "running"}, plan.timeout_ms));
+  DAVIT_TRY(starting.serve({nullptr, plan.hook_state, plan.seccomp, "running"}, plan.timeout_ms));
   kernel::Child running = starting.release();
   return Process{running.pid, std::move(running.pidfd), std::move(starting.console),
                  std::move(starting.warnings)};

@@ -3,6 +3,7 @@
 
 #include "native/oci/cgroup/cgroup.h"
 #include "native/oci/container.h"
+#include "native/oci/hooks.h"
 #include "native/oci/spec.h"
 
 namespace davit::oci {
@@ -10,6 +11,7 @@ namespace davit::oci {
 struct ExecPlan {
   ProcessSpec& process;
   const SeccompFilter* seccomp = nullptr;  // the container's, or none
+  const HookState* hook_state = nullptr;
   Stdio stdio;
   int init_pidfd = -1;
   int root = -1;       // init's, where its mount namespace is the host's

@@ -11,6 +11,7 @@
 
 #include "native/kernel/file.h"
 #include "native/kernel/proc.h"
+#include "native/oci/seccomp_listener.h"
 
 namespace davit::oci {
 namespace {
@@ -81,10 +82,9 @@ Result<> raise_ambient(std::uint64_t wanted) {
 
 }  // namespace
 
-Result<> install_seccomp(const SeccompFilter& filter) {
-  if (filter.notify) return fail(ENOSYS, "seccomp: SCMP_ACT_NOTIFY is not supported yet");
-  DAVIT_TRY(load_seccomp(filter));
-  return {};
+Result<> install_seccomp(const SeccompFilter& filter, int socket) {
+  DAVIT_ASSIGN(Fd listener, load_seccomp(filter));
+  return listener ? offer_listener(socket, listener.get()) : Result<>();
 }
 
 Result<> take_identity(const ProcessSpec& process, Warnings& warnings) {

@@ -18,8 +18,9 @@ using Warnings = std::vector<std::string>;
 Result<> take_identity(const ProcessSpec& process, Warnings& warnings);
 
 // Before take_identity without no_new_privs, which needs CAP_SYS_ADMIN; else last of all, so that
-// the filter need not allow what this program still does.
-Result<> install_seccomp(const SeccompFilter& filter);
+// the filter need not allow what this program still does. A listener goes to the creator over
+// `socket`.
+Result<> install_seccomp(const SeccompFilter& filter, int socket);
 
 // Labels for the next execve, through the host's procfs. A profile on a machine without the
 // security module is an error: running unconfined would be a lie.

@@ -24,7 +24,8 @@ void root_and_volume() {
   Bundle bundle;
   bundle.prepare(
       "mkdir $B/upper $B/work $B/merged $B/volume; chown 100000:100000 $B/upper; chmod 711 $B;"
-      "echo image > $R/etc/file; chown 33:33 $R/etc/file; chmod 666 $R/etc/file; echo kept > $B/volume/kept;"
+      "echo image > $R/etc/file; chown 33:33 $R/etc/file; chmod 666 $R/etc/file; echo kept > "
+      "$B/volume/kept;"
       "chown 33:34 $B/volume/kept");
   mount_spec::Spec overlay{
       "overlay",

@@ -125,13 +125,14 @@ Result<> live(InitPlan& plan) {
   kernel::close_all_from(3 + static_cast<unsigned>(plan.options.preserve_fds),
                          {plan.socket, plan.listener});
   const SeccompFilter* seccomp = spec.seccomp && !spec.seccomp->empty() ? &*spec.seccomp : nullptr;
-  DAVIT_ASSIGN(std::string path, become_user(spec.process, seccomp, warnings));
+  DAVIT_ASSIGN(std::string path, become_user(spec.process, seccomp, plan.socket, warnings));
   for (const std::string& warning : warnings)
     DAVIT_TRY(kernel::send_message(plan.socket, kWarning, warning));
   DAVIT_TRY(kernel::send_message(plan.socket, kReady));
   DAVIT_ASSIGN(std::string state, wait_for_start(plan.socket, plan.listener));
   DAVIT_TRY(run_hooks(spec.hooks.start_container, "startContainer", state));
-  return run_program(spec.process, path, spec.process.no_new_privileges ? seccomp : nullptr);
+  return run_program(spec.process, path, spec.process.no_new_privileges ? seccomp : nullptr,
+                     plan.socket);
 }
 
 }  // namespace
@@ -163,7 +164,7 @@ Result<> use_stdio(const Stdio& stdio) {
   return {};
 }
 
-Result<std::string> become_user(ProcessSpec& process, const SeccompFilter* seccomp,
+Result<std::string> become_user(ProcessSpec& process, const SeccompFilter* seccomp, int socket,
                                 std::vector<std::string>& warnings) {
   constexpr mode_t kUsualUmask = 022;
   warnings.insert(warnings.end(), process.warnings.begin(), process.warnings.end());
@@ -177,7 +178,8 @@ Result<std::string> become_user(ProcessSpec& process, const SeccompFilter* secco
       (void)::fchown(fd, process.user.uid, static_cast<gid_t>(-1));
   }
   ::umask(static_cast<mode_t>(process.user.umask.value_or(kUsualUmask)));
-  if (seccomp != nullptr && !process.no_new_privileges) DAVIT_TRY(install_seccomp(*seccomp));
+  if (seccomp != nullptr && !process.no_new_privileges)
+    DAVIT_TRY(install_seccomp(*seccomp, socket));
   // As root first, for a directory that its user may be in but not look up; else as the user.
   bool inside = enter_cwd(process.cwd).has_value();
   DAVIT_TRY(take_identity(process, warnings));

@@ -31,7 +31,7 @@ Result<> use_stdio(const Stdio& stdio);
 
 // The end that init and exec share, in the container's root: user, limits, labels, working
 // directory, program. Returns the path to execute.
-Result<std::string> become_user(ProcessSpec& process, const SeccompFilter* seccomp,
+Result<std::string> become_user(ProcessSpec& process, const SeccompFilter* seccomp, int socket,
                                 std::vector<std::string>& warnings);
 
 // Says what went wrong to the creator and ends.

@@ -13,6 +13,7 @@
 #include "native/kernel/proc.h"
 #include "native/oci/channel.h"
 #include "native/oci/process_limits.h"
+#include "native/oci/seccomp_listener.h"
 
 namespace davit::oci {
 namespace {
@@ -78,6 +79,11 @@ Result<> Starting::answer(kernel::Message message, const Answers& answers) {
       DAVIT_TRY(run_hooks(answers.spec->hooks.create_runtime, "createRuntime", state));
       return kernel::send_message(socket.get(), kGo, state);
     }
+    case kListener:
+      if (answers.seccomp == nullptr) return fail(EPROTO, "a seccomp listener nobody asked for");
+      DAVIT_TRY(hand_over_listener({child_.pidfd.get(), child_.pid}, message.text, *answers.seccomp,
+                                   *answers.hook_state, answers.status));
+      return kernel::send_message(socket.get(), kGo);
     case kConsole:
       console = std::move(message.fd);
       return {};

@@ -35,6 +35,8 @@ class Starting {
   struct Answers {
     const Spec* spec = nullptr;  // for kMapIds
     const HookState* hook_state = nullptr;
+    const SeccompFilter* seccomp = nullptr;
+    const char* status = "creating";  // for the seccomp agent
   };
   Result<bool> serve(const Answers& answers, int timeout_ms);
 

@@ -121,11 +121,11 @@ void add_home(ProcessSpec& process) {
 }
 
 Result<> run_program(const ProcessSpec& process, const std::string& path,
-                     const SeccompFilter* seccomp) {
+                     const SeccompFilter* seccomp, int socket) {
   std::vector<char*> args = pointers(process.args), env = pointers(process.env);
   // Not before: until here descriptors may still have been needed.
   DAVIT_TRY(set_limits(process));
-  if (seccomp != nullptr) DAVIT_TRY(install_seccomp(*seccomp));
+  if (seccomp != nullptr) DAVIT_TRY(install_seccomp(*seccomp, socket));
   ::execve(path.c_str(), args.data(), env.data());
   return fail_errno("exec \"" + path + '"');
 }

@@ -23,6 +23,6 @@ void add_home(ProcessSpec& process);
 // Does not return when it succeeds. `seccomp` is for a process with no_new_privs (or nullptr): it
 // is loaded last, so that the filter need allow nothing but execve.
 Result<> run_program(const ProcessSpec& process, const std::string& path,
-                     const SeccompFilter* seccomp);
+                     const SeccompFilter* seccomp, int socket);
 
 }  // namespace davit::oci
