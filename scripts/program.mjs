@@ -11,6 +11,7 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import vm from 'node:vm';
+import { spawnSync } from 'node:child_process';
 import { createRequire } from 'node:module';
 import { build } from 'esbuild';
 
@@ -86,11 +87,15 @@ export async function buildProgram(name, entry, { define, plugins = [] }) {
   fs.writeFileSync(path.join(BIN, name), launcher(name), { mode: 0o755 });
 }
 
+/** As the starter has it: a cache is for one text. */
+function sourceOf(file) {
+  return `(function (exports, require, module, __filename, __dirname) {${fs.readFileSync(file, 'latin1')}\n})`;
+}
+
 /** Runs the program's modules, but not start(), as its starter does. */
 export function loadProgram(name) {
   const file = path.join(BIN, `${name}.cjs`);
-  const source = `(function (exports, require, module, __filename, __dirname) {${fs.readFileSync(file, 'latin1')}\n})`;
-  const script = new vm.Script(source, { filename: file });
+  const script = new vm.Script(sourceOf(file), { filename: file });
   const bundled = { exports: {} };
   script.runInThisContext()(bundled.exports, createRequire(file), bundled, file, BIN);
   return { script, exports: bundled.exports };
@@ -98,5 +103,15 @@ export function loadProgram(name) {
 
 /** Keeps the code of all functions that were called since it was loaded. */
 export function saveCache(name, { script }) {
-  fs.writeFileSync(path.join(BIN, `${name}.cache`), script.createCachedData());
+  const [file, cache] = ['cjs', 'cache'].map((end) => path.join(BIN, `${name}.${end}`));
+  fs.writeFileSync(cache, script.createCachedData());
+  // In a process of its own: what was run in this one may have changed what V8 compares.
+  const check = `
+    const { readFileSync } = require('node:fs');
+    const fs = { readFileSync };
+    const source = (${sourceOf.toString()})(process.argv[1]);
+    const script = new vm.Script(source, { cachedData: readFileSync(process.argv[2]) });
+    process.exit(script.cachedDataRejected ? 1 : 0);`;
+  const { status } = spawnSync(process.execPath, ['-e', check, file, cache], { stdio: 'inherit' });
+  if (status !== 0) throw new Error(`bundle: ${name}: V8 does not take its own code cache`);
 }

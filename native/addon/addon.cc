@@ -12,6 +12,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   add_layers(env, exports);
   add_trees(env, exports);
   add_programs(env, exports);
+  add_ask(env, exports);
   return exports;
 }
 

@@ -10,5 +10,6 @@ void add_mounts(Napi::Env env, Napi::Object exports);
 void add_layers(Napi::Env env, Napi::Object exports);
 void add_trees(Napi::Env env, Napi::Object exports);
 void add_programs(Napi::Env env, Napi::Object exports);
+void add_ask(Napi::Env env, Napi::Object exports);
 
 }  // namespace davit::addon

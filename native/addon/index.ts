@@ -170,3 +170,15 @@ export async function runProgram({ file, args, env, cwd, input, timeoutMs }: Pro
     timeoutMs,
   });
 }
+
+/**
+ * Sends each unix socket (an abstract one's name after `@`) one ttrpc frame over a connection of its own, and resolves with the payloads of the
+ * frames that come back; with the errno's name for whom none came from: `ETIMEDOUT` silent, `ECONNREFUSED` and
+ * `ENOENT` nobody there, `ECONNRESET` gone meanwhile.
+ */
+export async function askAll(
+  questions: readonly { readonly path: string; readonly frame: Uint8Array }[],
+  timeoutMs: number,
+): Promise<(Buffer | string)[]> {
+  return native().askAll({ questions, timeoutMs });
+}

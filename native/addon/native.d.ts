@@ -149,4 +149,10 @@ export interface Native {
     readonly input: Uint8Array | null;
     readonly timeoutMs: number;
   }): Promise<NativeOutcome>;
+
+  /** Per question the payload of the answer's frame, or the name of the errno. */
+  askAll(options: {
+    readonly questions: readonly { readonly path: string; readonly frame: Uint8Array }[];
+    readonly timeoutMs: number;
+  }): Promise<(Buffer | string)[]>;
 }

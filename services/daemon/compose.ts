@@ -23,6 +23,7 @@ import { createLeasesService } from '../leases/service.ts';
 import { createLeases } from '../leases/store.ts';
 import { parseDuration } from '../lib/duration.ts';
 import type { Logger } from '../lib/log.ts';
+import { createRecovery } from '../lib/recovery.ts';
 import type { GcObserver } from '../metadata/gc-api.ts';
 import { createGarbageCollector } from '../metadata/gc.ts';
 import { MetadataStore } from '../metadata/store.ts';
@@ -69,6 +70,7 @@ export async function startDaemon(config: Config, deps: ComposeDeps): Promise<Da
   await mkdir(config.state, { recursive: true, mode: 0o711 });
 
   const metadata = new MetadataStore(path.join(config.root, 'metadata'));
+  const recovery = createRecovery(log);
   const events = createEvents();
   const gc = createGarbageCollector({ metadata, log, options: gcOptions(config), observer: deps.observer });
   const namespaces = createNamespaces({ metadata, events });
@@ -100,7 +102,7 @@ export async function startDaemon(config: Config, deps: ComposeDeps): Promise<Da
   await snapshots.recover();
   await temporary.recover();
   const uuid = await loadIdentity(config.root);
-  const tasks = await startRuntime(config, { log, events, version: deps.build.version });
+  const tasks = await startRuntime(config, { log, events, version: deps.build.version, recovery });
 
   const services: Registration[] = [];
   const names = new Set<string>();

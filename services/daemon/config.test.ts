@@ -84,7 +84,7 @@ describe('configuration', () => {
       none,
       {},
     );
-    assert.match(formatConfig(config), /\[plugins\."io\.containerd\.nri\.v1\.nri"\]\ndisable = true/);
+    assert.match(await formatConfig(config), /\[plugins\."io\.containerd\.nri\.v1\.nri"\]\ndisable = true/);
   });
 
   it('names file and key of what cannot be used', async () => {
@@ -105,7 +105,7 @@ describe('configuration', () => {
   });
 
   it('prints what it reads', async () => {
-    const printed = file('printed.toml', formatConfig(defaults()));
+    const printed = file('printed.toml', await formatConfig(defaults()));
     assert.deepEqual(await loadConfig(printed, none, {}), defaults());
   });
 });

@@ -5,7 +5,7 @@
 // kept, so that `config dump` shows them, and are otherwise ignored.
 import { readdir, readFile } from 'node:fs/promises';
 import path from 'node:path';
-import { parse, stringify, type TomlTable } from 'smol-toml';
+import type { TomlTable } from 'smol-toml';
 import { Failure, errnoCode } from '../lib/errors.ts';
 import { defaults, type Config } from './defaults.ts';
 
@@ -36,7 +36,8 @@ export async function loadConfig(file: string | undefined, fallback: string, ove
 }
 
 /** The configuration as a TOML file of the latest version. */
-export function formatConfig(config: Config): string {
+export async function formatConfig(config: Config): Promise<string> {
+  const { stringify } = await import('smol-toml');
   return stringify({ ...config, version: LATEST_VERSION }) + '\n';
 }
 
@@ -45,7 +46,7 @@ async function mergeFile(config: Config, file: string, seen: Set<string>): Promi
   if (seen.has(absolute)) return;
   seen.add(absolute);
   const text = await readFile(absolute, 'utf8');
-  const table = parseToml(text, absolute);
+  const table = await parseToml(text, absolute);
   const version = table['version'] ?? 1;
   if (typeof version !== 'number' || version < 1 || version > 4) {
     throw new Failure(
@@ -83,7 +84,8 @@ async function expand(pattern: string, folder: string): Promise<string[]> {
     .map((entry) => path.join(parent, entry));
 }
 
-function parseToml(text: string, file: string): TomlTable {
+async function parseToml(text: string, file: string): Promise<TomlTable> {
+  const { parse } = await import('smol-toml');
   try {
     return parse(text);
   } catch (error) {

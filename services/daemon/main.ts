@@ -1,8 +1,9 @@
 // davitd: arguments in, one daemon running, signals to its end.
 import { writeFile } from 'node:fs/promises';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { setFlagsFromString } from 'node:v8';
 import { Failure } from '../lib/errors.ts';
-import { createLogger, isLevel, type Logger } from '../lib/log.ts';
+import { createLogger, isLevel, type Log, type Logger } from '../lib/log.ts';
 import { USAGE, parseArguments, type Arguments } from './arguments.ts';
 import { BUILD } from './build.ts';
 import { startDaemon, type ComposeDeps } from './compose.ts';
@@ -12,9 +13,12 @@ import { formatConfig, loadConfig } from './config.ts';
 import { defaults, type Config } from './defaults.ts';
 
 const DEFAULT_CONFIG = '/etc/davit/config.toml';
+/** Milliseconds that the first clients have for themselves. */
+const FIRST_CLIENTS = 200;
 const SILENT: ComposeDeps['observer'] = { finished: () => undefined, collected: () => undefined };
 
-export async function main(argv: readonly string[]): Promise<void> {
+/** `booted` is called when the daemon serves. scripts/bundle-daemon.mjs runs it to see what of the program is used. */
+export async function main(argv: readonly string[], booted: () => void = () => undefined): Promise<void> {
   const args = parseArguments(argv);
   switch (args.command) {
     case 'help':
@@ -24,17 +28,17 @@ export async function main(argv: readonly string[]): Promise<void> {
       process.stdout.write(`davitd github.com/davit/davit ${BUILD.version} ${BUILD.revision}\n`);
       return;
     case 'config default':
-      process.stdout.write(formatConfig(defaults()));
+      process.stdout.write(await formatConfig(defaults()));
       return;
     case 'config dump':
     case 'config migrate':
-      process.stdout.write(formatConfig(await configuration(args)));
+      process.stdout.write(await formatConfig(await configuration(args)));
       return;
     case 'publish':
       await publish(ttrpcAddressOf(await configuration(args)), args.namespace, args.topic);
       return;
     case 'run':
-      await run(await configuration(args));
+      await run(await configuration(args), booted);
   }
 }
 
@@ -42,18 +46,23 @@ function configuration(args: Arguments): Promise<Config> {
   return loadConfig(args.config, DEFAULT_CONFIG, args);
 }
 
-async function run(config: Config): Promise<void> {
+async function run(config: Config, booted: () => void): Promise<void> {
   // Whoever started the daemon must not decide the modes in containers' root file systems.
   process.umask(0o022);
   const log = logger(config);
+  try {
+    await serve(config, log, booted);
+  } finally {
+    await log.open();
+  }
+  log.info('stopped');
+}
+
+async function serve(config: Config, log: Log, booted: () => void): Promise<void> {
   const stopped = stopSignal();
   if (config.oom_score !== 0) await setOomScore(config.oom_score, log);
-  log.info('starting davitd', {
-    version: BUILD.version,
-    revision: BUILD.revision,
-    root: config.root,
-    state: config.state,
-  });
+  const { root, state } = config;
+  log.info('starting davitd', { version: BUILD.version, revision: BUILD.revision, root, state });
   const metrics =
     config.metrics.address === ''
       ? undefined
@@ -64,15 +73,16 @@ async function run(config: Config): Promise<void> {
     address: config.grpc.address,
     seconds: Math.round(performance.now()) / 1000,
   });
-  keepSmall();
-  const signal = await stopped;
-  log.info('stopping', { signal });
+  // Those who waited for the daemon come first.
+  await Promise.race([stopped, sleep(FIRST_CLIENTS)]);
+  booted();
+  await log.open();
+  log.info('stopping', { signal: await stopped });
   await daemon.stop();
   await metrics?.close();
-  log.info('stopped');
 }
 
-function logger(config: Config): Logger {
+function logger(config: Config): Log {
   const level = config.debug.level === '' ? 'info' : config.debug.level;
   if (!isLevel(level))
     throw new Failure(
@@ -118,7 +128,7 @@ async function setOomScore(score: number, log: Logger): Promise<void> {
 /** Runs the program `davitd` and ends the process. */
 export async function start(): Promise<void> {
   try {
-    await main(process.argv.slice(2));
+    await main(process.argv.slice(2), keepSmall);
     process.exit(0);
   } catch (error) {
     const text =

@@ -60,9 +60,11 @@ describe('gRPC edge', () => {
         for (produced = 0; produced < 10_000; produced++) yield { container: { id: 'x', spec: { value: PAGE } } };
       },
     });
+    const log = createLogger({ level: 'info', format: 'text', stream });
+    await log.open();
     server = createServer(
       {
-        log: createLogger({ level: 'info', format: 'text', stream }),
+        log,
         observer: { finished: (method, code) => finished.push(`${method.split('/')[2]} ${code}`) },
       },
       { maxReceive: 1 << 20, maxSend: 1 << 20 },

@@ -1,5 +1,5 @@
 // The daemon's log. Program code logs; library code returns errors.
-import winston from 'winston';
+import type * as Winston from 'winston';
 
 export type Level = 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'fatal' | 'panic';
 export type Fields = Readonly<Record<string, unknown>>;
@@ -14,6 +14,12 @@ export interface Logger {
   with(fields: Fields): Logger;
 }
 
+/** The log as its owner has it. */
+export interface Log extends Logger {
+  /** Lines wait, with their time, until this is called: loading winston is the longest part of a start. */
+  open(): Promise<void>;
+}
+
 export interface LogOptions {
   readonly level: Level;
   readonly format: 'text' | 'json';
@@ -21,7 +27,7 @@ export interface LogOptions {
 }
 
 /** containerd's level names onto ours. */
-const LEVELS: Readonly<Record<Level, string>> = {
+const LEVELS: Readonly<Record<Level, Line['level']>> = {
   trace: 'debug',
   debug: 'debug',
   info: 'info',
@@ -31,32 +37,55 @@ const LEVELS: Readonly<Record<Level, string>> = {
   panic: 'error',
 };
 
+const ORDER: readonly Line['level'][] = ['debug', 'info', 'warn', 'error'];
+
 export function isLevel(text: string): text is Level {
   return Object.hasOwn(LEVELS, text);
 }
 
-export function createLogger(options: LogOptions): Logger {
-  const logger = winston.createLogger({
-    level: LEVELS[options.level],
-    format: options.format === 'json' ? jsonFormat() : textFormat(),
-    transports: [new winston.transports.Stream({ stream: options.stream, eol: '\n' })],
-  });
-  return wrap(logger, {});
+interface Line {
+  readonly level: Exclude<keyof Logger, 'with' | 'debugEnabled'>;
+  readonly message: string;
+  readonly fields: Record<string, unknown>;
 }
 
-function wrap(logger: winston.Logger, own: Fields): Logger {
-  const write = (level: string, message: string, fields: Fields | undefined): void => {
-    if (logger.isLevelEnabled(level)) logger.log(level, message, plain({ ...own, ...fields }));
+export function createLogger(options: LogOptions): Log {
+  const lowest = ORDER.indexOf(LEVELS[options.level]);
+  let waiting: Line[] | undefined = [];
+  let logger: Winston.Logger | undefined;
+  const write = (line: Line): void => {
+    if (ORDER.indexOf(line.level) < lowest) return;
+    if (logger === undefined) waiting?.push(line);
+    else logger.log(line.level, line.message, line.fields);
   };
   return {
-    get debugEnabled() {
-      return logger.isLevelEnabled('debug');
+    ...wrap(write, ORDER[lowest] === 'debug', {}),
+    async open() {
+      if (waiting === undefined) return;
+      const { default: winston } = await import('winston');
+      logger = winston.createLogger({
+        level: LEVELS[options.level],
+        format: options.format === 'json' ? winston.format.json() : winston.format.printf(textOf),
+        transports: [new winston.transports.Stream({ stream: options.stream, eol: '\n' })],
+      });
+      for (const line of waiting ?? []) write(line);
+      waiting = undefined;
     },
-    debug: (message, fields) => write('debug', message, fields),
-    info: (message, fields) => write('info', message, fields),
-    warn: (message, fields) => write('warn', message, fields),
-    error: (message, fields) => write('error', message, fields),
-    with: (fields) => wrap(logger, { ...own, ...fields }),
+  };
+}
+
+function wrap(write: (line: Line) => void, debugEnabled: boolean, own: Fields): Logger {
+  const at =
+    (level: Line['level']) =>
+    (message: string, fields?: Fields): void =>
+      write({ level, message, fields: { time: new Date().toISOString(), ...plain({ ...own, ...fields }) } });
+  return {
+    debugEnabled,
+    debug: debugEnabled ? at('debug') : () => undefined,
+    info: at('info'),
+    warn: at('warn'),
+    error: at('error'),
+    with: (fields) => wrap(write, debugEnabled, { ...own, ...fields }),
   };
 }
 
@@ -74,18 +103,10 @@ function plain(fields: Fields): Record<string, unknown> {
   return out;
 }
 
-function jsonFormat(): winston.Logform.Format {
-  const { combine, timestamp, json } = winston.format;
-  return combine(timestamp({ alias: 'time' }), json());
-}
-
 /** `time="…" level=info msg="…" key=value`, as containerd's text log. */
-function textFormat(): winston.Logform.Format {
-  return winston.format.printf((info) => {
-    const { level, message, ...rest } = info;
-    const fields = Object.entries(rest).map(([key, value]) => ` ${key}=${quote(value)}`);
-    return `time="${new Date().toISOString()}" level=${level} msg=${JSON.stringify(String(message))}${fields.join('')}`;
-  });
+function textOf({ level, message, time, ...rest }: Winston.Logform.TransformableInfo): string {
+  const fields = Object.entries(rest).map(([key, value]) => ` ${key}=${quote(value)}`);
+  return `time="${String(time)}" level=${level} msg=${JSON.stringify(String(message))}${fields.join('')}`;
 }
 
 function quote(value: unknown): string {

@@ -90,13 +90,25 @@ export interface Runtime {
    * the task is still running. Who aborts no longer waits, but what was begun goes on.
    */
   delete(namespace: string, id: string, signal: AbortSignal): Promise<Exit>;
+  /**
+   * What `task.call(method, {})` gives for each of the tasks, or the error: for many tasks at a fraction of
+   * the price. No task keeps another from being answered for; all are bounded.
+   */
+  callAll<Method extends 'State' | 'Stats'>(
+    tasks: readonly Task[],
+    method: Method,
+    timeoutMs: number,
+  ): Promise<(TaskService[Method]['response'] | Error)[]>;
   /** What a shim says of itself (`-info`). */
   info(runtime: string, options: Any | null): Promise<RuntimeInfo>;
 }
 
 /** The owner's view: what services/daemon calls. */
 export interface RuntimeLifecycle extends Runtime {
-  /** Finds the tasks that outlived the daemon. Every shim has its own bound; resolves when all were tried. */
+  /**
+   * Finds the tasks that outlived the daemon; they can be called when this returns. Every shim has its own bound;
+   * resolves when it is known what became of each.
+   */
   recover(): Promise<void>;
   /** Leaves the shims running and closes the connections to them. */
   close(): Promise<void>;

@@ -64,16 +64,16 @@ describe('bundles', () => {
 
   it('remember their shim', () => {
     const bundle = bundles.create('ns', 'a', undefined);
-    assert.deepEqual([loadBinary(bundle), loadEndpoint(bundle)], [undefined, undefined]);
+    assert.deepEqual([loadBinary(bundle), loadEndpoint(bundle, false)], [undefined, undefined]);
     saveBinary(bundle, '/bin/shim');
     saveEndpoint(bundle, { version: 3, address: 'unix:///s', protocol: 'ttrpc' });
     assert.deepEqual(loadBinary(bundle), '/bin/shim');
-    assert.deepEqual(loadEndpoint(bundle), { version: 3, address: 'unix:///s', protocol: 'ttrpc' });
+    assert.deepEqual(loadEndpoint(bundle, false), { version: 3, address: 'unix:///s', protocol: 'ttrpc' });
     writeFileSync(path.join(bundle.path, 'bootstrap.json'), '{"versi');
-    assert.equal(loadEndpoint(bundle), undefined);
+    assert.equal(loadEndpoint(bundle, false), undefined);
     rmSync(path.join(bundle.path, 'bootstrap.json'));
     writeFileSync(path.join(bundle.path, 'address'), 'unix:///own');
-    assert.deepEqual(loadEndpoint(bundle), { version: 2, address: 'unix:///own', protocol: 'ttrpc' });
+    assert.deepEqual(loadEndpoint(bundle, false), { version: 2, address: 'unix:///own', protocol: 'ttrpc' });
   });
 
   const onDisk = (): string[] => readdirSync(path.join(folder, 'tasks', 'ns'));

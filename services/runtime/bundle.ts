@@ -229,10 +229,11 @@ export function loadBinary(bundle: Bundle): string | undefined {
   }
 }
 
-/** Undefined when the shim never answered. */
-export function loadEndpoint(bundle: Bundle): Endpoint | undefined {
+/** Where the bundle's shim listens. Undefined when it never answered. */
+export function loadEndpoint(bundle: Bundle, own: boolean): Endpoint | undefined {
   // Our shim, as many others, writes the address itself.
-  const text = readText(bundle, 'bootstrap.json') ?? readText(bundle, 'address');
+  const files = own ? ['address', 'bootstrap.json'] : ['bootstrap.json', 'address'];
+  const text = readText(bundle, files[0] as string) ?? readText(bundle, files[1] as string);
   if (text === undefined) return undefined;
   try {
     return fromText(text);

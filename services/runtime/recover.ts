@@ -1,112 +1,136 @@
 // After a restart: finds the tasks whose shims went on, and cleans up after those whose shims did not.
 //
-// Every shim is asked on its own and within its own bound. A shim that takes the connection but does
-// not answer is kept: who would kill it might kill a container in good health.
-import { errnoCode, isNotFound } from '../lib/errors.ts';
-import type { Logger } from '../lib/log.ts';
-import type { Endpoint } from './answer.ts';
+// A task can be called as soon as its bundle is found; who calls it is answered by its shim, so nobody is
+// told anything wrong and nobody waits for the others. Meanwhile all shims are asked at once, and those
+// that stay silent once more, each within its own bound. One that takes the connection but does not
+// answer is kept: who would kill it might kill a container in good health.
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { StateResponse } from '../../proto/gen/containerd.task.v2.ts';
+import { isNotFound } from '../lib/errors.ts';
+import { createLimit } from '../lib/limit.ts';
+import type { Recovery } from '../lib/recovery.ts';
 import { loadBinary, loadEndpoint, type Bundle } from './bundle.ts';
 import { unknownExit, type Cleanup } from './cleanup.ts';
-import { isOwn, type Shim } from './resolve.ts';
-import type { ShimTask } from './shim-task.ts';
-import { ConnectionClosed } from './ttrpc/client.ts';
+import { isOwn } from './resolve.ts';
+import type { Found, ShimTask } from './shim-task.ts';
 
 export interface RecoverDeps {
-  readonly log: Logger;
+  readonly recovery: Recovery;
   readonly cleanup: Cleanup;
-  readonly connect: (bundle: Bundle, shim: Shim, endpoint: Endpoint, timeoutMs: number) => Promise<ShimTask>;
-  /** The task is found from now on, and cleaned up after when its connection ends. */
-  readonly adopt: (task: ShimTask) => void;
+  /** Makes it a task: it is found from now on, and cleaned up after when its shim is gone. */
+  readonly adopt: (found: Found) => ShimTask;
   /** Nothing is left of the task. */
   readonly forget: (bundle: Bundle) => void;
-  /** Milliseconds for each call to a shim. */
+  /** The states of all tasks, or why there is none. */
+  readonly states: (tasks: readonly ShimTask[], timeoutMs: number) => Promise<(StateResponse | Error)[]>;
+  /** Milliseconds for each shim. */
   readonly timeoutMs: number;
-  /** Runs the clean-ups of dead shims, a few at a time. */
-  readonly limit: <T>(work: () => Promise<T>) => Promise<T>;
 }
 
-/** Resolves when it is known what became of the bundle's task, and what had to be done is done. Never rejects. */
-export async function recoverBundle(bundle: Bundle, deps: RecoverDeps): Promise<void> {
-  const { log, cleanup, timeoutMs } = deps;
-  const about = { namespace: bundle.namespace, id: bundle.id };
-  const binary = loadBinary(bundle);
-  if (binary === undefined) {
-    log.info('removing bundle that no shim was started in', about);
-    await cleanup.removeBundle(bundle);
-    deps.forget(bundle);
-    return;
-  }
-  const shim: Shim = { path: binary, own: isOwn(binary) };
-  const bury = (created: boolean, reason: unknown): Promise<void> =>
-    deps.limit(async () => {
-      const exit = await cleanup.afterLoss(bundle, shim, 0);
-      deps.forget(bundle);
-      log.warn('cleaned up after task whose shim is gone', { ...about, status: exit.status, reason });
-      if (created) cleanup.report(bundle, exit);
-    });
+/** Who has not answered after this long is asked on its own. */
+const FIRST_QUESTION = 1000;
 
-  const endpoint = loadEndpoint(bundle);
-  if (endpoint === undefined) return bury(false, 'the shim never answered');
-  let task: ShimTask;
-  try {
-    task = await deps.connect(bundle, shim, endpoint, timeoutMs);
-  } catch (reason) {
-    if (isRefused(reason)) return bury(true, reason);
-    log.error('shim cannot be reached, leaving its task alone until the next start', { ...about, error: reason });
-    return;
-  }
-  deps.adopt(task);
-  try {
-    if (await hasTask(task, timeoutMs)) {
-      log.info('recovered task', { ...about, pid: task.pid });
-      return;
+/** Milliseconds that those who waited for the daemon have for themselves; then so many connections at a time. */
+const FIRST_CLIENTS = 200;
+const CONNECT_WIDTH = 4;
+
+/**
+ * Tasks are found when this returns. Resolves when it is known what became of each, and what had to be done is
+ * done. Never rejects.
+ */
+export async function recoverTasks(bundles: readonly Bundle[], deps: RecoverDeps): Promise<void> {
+  const tasks: ShimTask[] = [];
+  const work: Promise<void>[] = [];
+  for (const bundle of bundles) {
+    try {
+      const found = open(bundle, deps);
+      if (found instanceof Promise) work.push(found);
+      else tasks.push(found);
+    } catch (error) {
+      report(deps, bundle, 'unreachable', `left alone until the next start: ${text(error)}`);
     }
-  } catch (error) {
-    if (error instanceof ConnectionClosed) return;
-    log.warn('recovered task, but its shim does not answer', { ...about, error });
-    return;
   }
-  // The last daemon died before the task was created, or after it was deleted. A shim may also have given up
-  // a creation when its client went, and have left half of a container.
-  log.info('ending shim that has no task', about);
+  const states = await deps.states(tasks, Math.min(FIRST_QUESTION, deps.timeoutMs));
+  const limit = createLimit(CONNECT_WIDTH);
+  const calm = sleep(FIRST_CLIENTS);
+  for (const [index, task] of tasks.entries()) {
+    const known = settle(task, states[index] as StateResponse | Error, deps);
+    work.push(known.then(() => calm).then(() => limit(() => watch(task, deps))));
+  }
+  await Promise.all(work);
+}
+
+/** The bundle's task, or the removal of what never became one. */
+function open(bundle: Bundle, deps: RecoverDeps): ShimTask | Promise<void> {
+  const binary = loadBinary(bundle);
+  if (binary === undefined) return removeUnused(bundle, deps);
+  const shim = { path: binary, own: isOwn(binary) };
+  const endpoint = loadEndpoint(bundle, shim.own);
+  if (endpoint !== undefined) return deps.adopt({ bundle, shim, endpoint });
+  return deps.cleanup.afterLoss(bundle, shim, 0).then(() => {
+    deps.forget(bundle);
+    report(deps, bundle, 'removed', 'half made: its shim never answered');
+  });
+}
+
+async function removeUnused(bundle: Bundle, deps: RecoverDeps): Promise<void> {
+  await deps.cleanup.removeBundle(bundle);
+  deps.forget(bundle);
+  report(deps, bundle, 'removed', 'half made: no shim was started');
+}
+
+/** Finds out what became of a task, given what its shim answered first. */
+async function settle(task: ShimTask, first: StateResponse | Error, deps: RecoverDeps): Promise<void> {
+  const { timeoutMs } = deps;
+  const unknown = first instanceof Error && !isNotFound(first) && task.state === 'live';
+  const state = unknown ? await task.invoke('State', { exec_id: '' }, { timeoutMs }).catch(asError) : first;
+  if (task.state === 'lost') {
+    const exit = await task.ended;
+    report(deps, task, 'lost', `its shim is gone; cleaned up, exit status ${exit.status}`);
+  } else if (task.state !== 'live') {
+    // Somebody has deleted it meanwhile.
+  } else if (!(state instanceof Error)) {
+    task.pid = state.pid;
+    report(deps, task, 'reconnected', `pid ${state.pid}`);
+  } else if (isNotFound(state)) {
+    await endUnused(task, deps);
+  } else {
+    report(deps, task, 'silent', `its shim does not answer within ${timeoutMs} ms; kept: ${state.message}`);
+  }
+}
+
+/**
+ * The last daemon died before the task was created, or after it was deleted. A shim may also have given up
+ * a creation when its client went, and have left half of a container.
+ */
+async function endUnused(task: ShimTask, { cleanup, forget, ...deps }: RecoverDeps): Promise<void> {
   task.state = 'deleted';
   await cleanup.shutdown(task);
   task.finish('deleted', unknownExit(0));
-  await deps.limit(() => cleanup.afterLoss(bundle, shim, 0));
-  deps.forget(bundle);
+  await cleanup.afterLoss(task.folder, task.shim, 0);
+  forget(task.folder);
+  report(deps, task, 'removed', 'half made or half deleted: its shim had no task');
 }
 
-/** Nobody listens there: no socket, or one that a dead process left. */
-function isRefused(error: unknown): boolean {
-  const code = errnoCode(error instanceof Error ? error.cause : undefined);
-  return code === 'ENOENT' || code === 'ECONNREFUSED';
-}
-
-/** Asks for the process id; where there is none, whether there is a task at all. */
-async function hasTask(task: ShimTask, timeoutMs: number): Promise<boolean> {
+/** Connects, so that the end of the shim is noticed. */
+async function watch(task: ShimTask, deps: RecoverDeps): Promise<void> {
+  if (task.state !== 'live') return;
   try {
-    task.pid = (await task.invoke('Connect', {}, { timeoutMs })).task_pid;
-    if (task.pid === 0) await task.invoke('State', { exec_id: '' }, { timeoutMs });
-    return true;
+    await task.connect();
   } catch (error) {
-    if (isNotFound(error)) return false;
-    throw error;
+    // One that is gone by now is cleaned up after, as always.
+    if (task.state === 'live') report(deps, task, 'unreachable', text(error));
   }
 }
 
-/** Lets at most `width` pieces of work run at a time. */
-export function createLimit(width: number): <T>(work: () => Promise<T>) => Promise<T> {
-  let free = width;
-  const waiting: (() => void)[] = [];
-  return async (work) => {
-    if (free > 0) free--;
-    else await new Promise<void>((resolve) => waiting.push(resolve));
-    try {
-      return await work();
-    } finally {
-      const next = waiting.shift();
-      if (next === undefined) free++;
-      else next();
-    }
-  };
+function report(
+  { recovery }: Pick<RecoverDeps, 'recovery'>,
+  { namespace, id }: { readonly namespace: string; readonly id: string },
+  outcome: string,
+  detail: string,
+): void {
+  recovery.add({ what: 'task', namespace, id, outcome, detail });
 }
+
+const asError = (error: unknown): Error => (error instanceof Error ? error : new Error(String(error)));
+const text = (error: unknown): string => asError(error).message;

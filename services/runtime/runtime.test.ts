@@ -3,9 +3,11 @@ import { existsSync, mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSyn
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, it } from 'mocha';
+import { askAll } from '../../native/addon/index.ts';
 import { createEvents } from '../events/exchange.ts';
 import { Failure, kindOf } from '../lib/errors.ts';
 import type { Logger } from '../lib/log.ts';
+import { createRecovery } from '../lib/recovery.ts';
 import type { Actions } from './actions.ts';
 import type { NewTask, RuntimeLifecycle } from './api.ts';
 import { createBundles } from './bundle.ts';
@@ -54,6 +56,8 @@ describe('the runtime', () => {
       }),
       resolver: createResolver({ shim: 'containerd-shim-davit-v1', folders: [folder] }),
       shimLog: { link: () => undefined },
+      recovery: createRecovery(QUIET),
+      askAll,
       timeouts: { load: 150, cleanup: 150, shutdown: 150 },
     });
     runtimes.push(runtime);

@@ -1,21 +1,23 @@
 // The tasks of this daemon: created, found, deleted, and cleaned up after when their shim is lost.
 //
 // All that concerns one id happens in turn; ids do not wait for one another.
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { Any } from '../../proto/gen/google.protobuf.ts';
 import type { Publisher } from '../events/api.ts';
 import { alreadyExists, Failure, isAlreadyExists, isNotFound, notFound } from '../lib/errors.ts';
 import { validateIdentifier } from '../lib/identifiers.ts';
+import { createLimit } from '../lib/limit.ts';
 import type { Logger } from '../lib/log.ts';
+import type { Recovery } from '../lib/recovery.ts';
 import type { Actions } from './actions.ts';
-import { socketPath, type Endpoint } from './answer.ts';
+import { socketPath } from './answer.ts';
 import type { Exit, NewTask, RuntimeLifecycle } from './api.ts';
 import { saveBinary, saveEndpoint, type Bundle, type Bundles } from './bundle.ts';
 import { createCleanup, unknownExit } from './cleanup.ts';
-import { createLimit, recoverBundle } from './recover.ts';
+import { createAskAll, type AskAll } from './ask-all.ts';
+import { recoverTasks } from './recover.ts';
 import type { Resolver, Shim } from './resolve.ts';
 import type { ShimLog } from './shim-log.ts';
-import { abortable, ShimTask } from './shim-task.ts';
+import { abortable, ShimTask, type Found } from './shim-task.ts';
 import { connectTtrpc, ConnectionClosed } from './ttrpc/client.ts';
 
 export interface Timeouts {
@@ -32,6 +34,9 @@ export interface RuntimeDeps {
   readonly bundles: Bundles;
   readonly resolver: Resolver;
   readonly shimLog: Pick<ShimLog, 'link'>;
+  readonly recovery: Recovery;
+  /** As the addon's function of this name. */
+  readonly askAll: AskAll;
   readonly timeouts: Timeouts;
 }
 
@@ -44,15 +49,14 @@ interface Entry {
 /** A shim that has just said that it listens is connected to at once. */
 const CONNECT_TIMEOUT = 10_000;
 
-/** Programs run at a time to clean up after a restart. */
+/** Programs run at a time to clean up after lost shims. */
 const CLEANUP_WIDTH = 4;
-
-/** The daemon does not wait longer than this for shims that answer slowly: they are found meanwhile. */
-const RECOVERY_GRACE = 1000;
 
 export function createRuntime(deps: RuntimeDeps): RuntimeLifecycle {
   const { log, actions, bundles, resolver, timeouts } = deps;
   const entries = new Map<string, Entry>();
+  const limit = createLimit(CLEANUP_WIDTH);
+  const callAll = createAskAll(deps.askAll);
   const cleanup = createCleanup({
     ...deps,
     isShared: (task) => tasksOf(entries).some((other) => other !== task && other.address === task.address),
@@ -68,18 +72,19 @@ export function createRuntime(deps: RuntimeDeps): RuntimeLifecycle {
     }
   }
 
-  async function connect(bundle: Bundle, shim: Shim, endpoint: Endpoint, timeoutMs: number): Promise<ShimTask> {
-    const client = await connectTtrpc(socketPath(endpoint), timeoutMs);
-    return new ShimTask(bundle, shim, client, endpoint);
+  function shimTask(found: Found, timeoutMs: number): ShimTask {
+    const socket = socketPath(found.endpoint);
+    return new ShimTask({ ...found, socket, connect: () => connectTtrpc(socket, timeoutMs) });
   }
 
   /** The task is found from here on, and the end of its connection is its end. */
-  function adopt(task: ShimTask): void {
+  function adopt(task: ShimTask): ShimTask {
     entries.set(keyOf(task), { task, deleting: undefined });
     task.state = 'live';
     task.onClose(() => {
       if (task.state === 'live') void lose(task);
     });
+    return task;
   }
 
   function forget(bundle: { namespace: string; id: string }): void {
@@ -93,7 +98,9 @@ export function createRuntime(deps: RuntimeDeps): RuntimeLifecycle {
       const endpoint = await actions.start(shim, bundle, request.options);
       if (!shim.own) saveEndpoint(bundle, endpoint);
       signal.throwIfAborted();
-      return await connect(bundle, shim, endpoint, CONNECT_TIMEOUT);
+      const task = shimTask({ bundle, shim, endpoint }, CONNECT_TIMEOUT);
+      await task.connect();
+      return task;
     } catch (error) {
       throw wrap('failed to start shim: start failed', error);
     }
@@ -125,8 +132,9 @@ export function createRuntime(deps: RuntimeDeps): RuntimeLifecycle {
   async function lose(task: ShimTask): Promise<void> {
     task.state = 'lost';
     log.warn('shim disconnected, cleaning up after it', about(task));
-    const exit = await cleanup.afterLoss(task.folder, task.shim, task.pid);
+    const exit = await limit(() => cleanup.afterLoss(task.folder, task.shim, task.pid));
     cleanup.report(task.folder, exit);
+    log.warn('cleaned up after shim', { ...about(task), pid: exit.pid, status: exit.status });
     forget(task);
     task.finish('lost', exit);
   }
@@ -202,26 +210,19 @@ export function createRuntime(deps: RuntimeDeps): RuntimeLifecycle {
       return actions.info(resolve(runtime, options, 'failed to resolve runtime path'), options);
     },
 
-    async recover() {
-      const limit = createLimit(CLEANUP_WIDTH);
-      const work = bundles.list().map(async (bundle) => {
-        entries.set(keyOf(bundle), { task: undefined, deleting: undefined });
-        await recoverBundle(bundle, {
-          log,
-          cleanup,
-          connect,
-          adopt,
-          forget,
-          timeoutMs: timeouts.load,
-          limit,
-        }).catch((error: unknown) => log.error('failed to recover task', { ...about(bundle), error }));
+    callAll: (tasks, method, timeoutMs) => callAll(tasks as readonly ShimTask[], method, timeoutMs),
+
+    recover() {
+      const found = bundles.list();
+      for (const bundle of found) entries.set(keyOf(bundle), { task: undefined, deleting: undefined });
+      return recoverTasks(found, {
+        recovery: deps.recovery,
+        cleanup: { ...cleanup, afterLoss: (...lost) => limit(() => cleanup.afterLoss(...lost)) },
+        adopt: (whereabouts) => adopt(shimTask(whereabouts, timeouts.load)),
+        forget,
+        states: (tasks, timeoutMs) => callAll(tasks, 'State', timeoutMs),
+        timeoutMs: timeouts.load,
       });
-      const late = new AbortController();
-      await Promise.race([
-        Promise.all(work),
-        sleep(RECOVERY_GRACE, undefined, { signal: late.signal }).catch(() => undefined),
-      ]);
-      late.abort();
     },
 
     async close() {

@@ -12,13 +12,23 @@ import type { CallOptions, Exit, Passed, Task } from './api.ts';
 import type { Endpoint } from './answer.ts';
 import type { Bundle } from './bundle.ts';
 import type { Shim } from './resolve.ts';
-import { ConnectionClosed, TtrpcStatus, type TtrpcClient } from './ttrpc/client.ts';
+import {
+  ConnectionClosed,
+  encodeCall,
+  payloadOf,
+  TtrpcStatus,
+  type TtrpcCall,
+  type TtrpcClient,
+} from './ttrpc/client.ts';
 import { NAMESPACE_KEY } from './ttrpc/messages.ts';
 
 /** The messages of version 3 are those of version 2; only the package is another. */
 const METHODS = Object.fromEntries(
   methodsOf('containerd.task.v2.Task').map((method) => [method.name, method]),
 ) as unknown as { readonly [Name in keyof TaskService]: Method<TaskService[Name]['response']> };
+
+/** Methods that many shims are asked at once. */
+export type Asked = 'State' | 'Stats';
 
 interface Method<Response> {
   readonly request: MessageCodec<object>;
@@ -27,32 +37,51 @@ interface Method<Response> {
 
 export type State = 'creating' | 'live' | 'deleted' | 'lost' | 'left';
 
+/** What of a shim is known before it is connected to. */
+export interface Found {
+  readonly bundle: Bundle;
+  readonly shim: Shim;
+  readonly endpoint: Endpoint;
+}
+
+interface Reachable extends Found {
+  /** The path of its socket. */
+  readonly socket: string;
+  /** Fails with ConnectionClosed when nobody listens there any more. */
+  readonly connect: () => Promise<TtrpcClient>;
+}
+
 export class ShimTask implements Task {
   readonly namespace: string;
   readonly id: string;
   readonly shim: Shim;
   readonly folder: Bundle;
-  /** Where the shim listens. */
+  /** Where the shim listens: as it said, and as a path. */
   readonly address: string;
+  readonly socket: string;
   pid = 0;
   state: State = 'creating';
   /** Resolves when the task is no more, with how its first process ended. */
   readonly ended: Promise<Exit>;
-  readonly #client: TtrpcClient;
+  readonly #open: () => Promise<TtrpcClient>;
+  #connection: Promise<TtrpcClient> | undefined;
+  #disconnected = false;
+  readonly #listeners: (() => void)[] = [];
   readonly #waits = new Map<string, Promise<Exit>>();
   /** Version of the task API; settled once the shim has answered a call. */
   #version: number;
   #settled = false;
   #end!: { resolve(exit: Exit): void; reject(error: unknown): void };
 
-  constructor(bundle: Bundle, shim: Shim, client: TtrpcClient, { address, version }: Endpoint) {
-    this.address = address;
+  constructor({ bundle, shim, endpoint, socket, connect }: Reachable) {
+    this.socket = socket;
+    this.address = endpoint.address;
     this.folder = bundle;
     this.namespace = bundle.namespace;
     this.id = bundle.id;
     this.shim = shim;
-    this.#client = client;
-    this.#version = version;
+    this.#open = connect;
+    this.#version = endpoint.version;
     this.ended = new Promise((resolve, reject) => (this.#end = { resolve, reject }));
     // Not every task that ends is waited for.
     this.ended.catch(() => undefined);
@@ -97,12 +126,10 @@ export class ShimTask implements Task {
   }
 
   async #send(method: string, payload: Buffer, { signal, timeoutMs }: CallOptions): Promise<Buffer> {
+    const client = await this.connect();
     const send = (): Promise<Buffer> =>
-      this.#client.call({
-        service: `containerd.task.v${this.#version}.Task`,
-        method,
-        payload,
-        metadata: [{ key: NAMESPACE_KEY, value: this.namespace }],
+      client.call({
+        ...this.#envelope(method, payload),
         ...(signal === undefined ? {} : { signal }),
         ...(timeoutMs === undefined ? {} : { timeoutMs }),
       });
@@ -117,6 +144,59 @@ export class ShimTask implements Task {
       this.#version = 2;
       return send();
     }
+  }
+
+  #envelope(method: string, payload: Buffer): TtrpcCall {
+    return {
+      service: `containerd.task.v${this.#version}.Task`,
+      method,
+      payload,
+      metadata: [{ key: NAMESPACE_KEY, value: this.namespace }],
+    };
+  }
+
+  /** A call without arguments as the first frame of a connection that is for it alone. */
+  question(method: Asked, timeoutMs: number): Buffer {
+    const payload = METHODS[method].request.encode({ id: this.id });
+    return encodeCall(1, { ...this.#envelope(method, payload), timeoutMs });
+  }
+
+  /** What the payload of the answer's frame says: throws what invoke() would reject with. */
+  answer<M extends Asked>(method: M, payload: Buffer): TaskService[M]['response'] {
+    try {
+      return METHODS[method].response.decode(payloadOf(payload));
+    } catch (error) {
+      throw error instanceof TtrpcStatus ? failureOf(error.code, error.message) : error;
+    }
+  }
+
+  /** The connection: made when it is needed first, and again when making it failed. */
+  connect(): Promise<TtrpcClient> {
+    this.#connection ??= this.#open().then(
+      (client) => {
+        client.onClose(() => this.#onDisconnect());
+        if (this.state === 'left' || this.state === 'deleted' || this.state === 'lost') client.close();
+        return client;
+      },
+      (error: unknown) => {
+        this.#connection = undefined;
+        if (error instanceof ConnectionClosed) this.#onDisconnect();
+        throw error;
+      },
+    );
+    return this.#connection;
+  }
+
+  #onDisconnect(): void {
+    this.#disconnected = true;
+    for (const listener of this.#listeners.splice(0)) listener();
+  }
+
+  #disconnect(): void {
+    this.#connection?.then(
+      (client) => client.close(),
+      () => undefined,
+    );
   }
 
   wait(execId: string, signal: AbortSignal): Promise<Exit> {
@@ -150,8 +230,10 @@ export class ShimTask implements Task {
     }
   }
 
+  /** Calls back once when the shim is gone; at once when it is already. */
   onClose(listener: () => void): void {
-    this.#client.onClose(listener);
+    if (this.#disconnected) listener();
+    else this.#listeners.push(listener);
   }
 
   /** Resolves when the connection has ended; `deadline exceeded` when the shim keeps it open. */
@@ -159,7 +241,7 @@ export class ShimTask implements Task {
     return new Promise((resolve, reject) => {
       const late = new Failure('deadline exceeded', `shim of task ${this.id} stays: deadline exceeded`);
       const timer = setTimeout(() => reject(late), timeoutMs);
-      this.#client.onClose(() => {
+      this.onClose(() => {
         clearTimeout(timer);
         resolve();
       });
@@ -170,14 +252,14 @@ export class ShimTask implements Task {
   finish(state: 'deleted' | 'lost', exit: Exit): void {
     this.state = state;
     this.#end.resolve(exit);
-    this.#client.close();
+    this.#disconnect();
   }
 
   /** Lets go of the shim, which goes on. */
   leave(): void {
     this.state = 'left';
     this.#end.reject(unavailable('the daemon is stopping'));
-    this.#client.close();
+    this.#disconnect();
   }
 
   gone(cause: unknown): Failure {

@@ -32,6 +32,7 @@ const native = (root: string): Promise<Driver> => createNativeDriver(root, nativ
 /** The daemon's snapshots on a folder, as compose.ts makes them. */
 async function start(root: string, makeDriver: (root: string) => Promise<Driver>, boot = 'boot-1') {
   const log = createLogger({ level: 'error', format: 'text', stream: process.stderr });
+  await log.open();
   const published: string[] = [];
   const events = {
     publish: (namespace: string, topic: string, _name: string, message: object) =>

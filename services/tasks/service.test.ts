@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, it } from 'mocha';
+import { askAll } from '../../native/addon/index.ts';
 import type { TasksService } from '../../proto/gen/containerd.services.tasks.v1.ts';
 import type { Container, Containers } from '../containers/api.ts';
 import { createEvents } from '../events/exchange.ts';
@@ -10,6 +11,7 @@ import type { Call } from '../grpc/call.ts';
 import type { Handlers } from '../grpc/handlers.ts';
 import { Failure, kindOf, type Kind } from '../lib/errors.ts';
 import type { Logger } from '../lib/log.ts';
+import { createRecovery } from '../lib/recovery.ts';
 import type { RuntimeLifecycle } from '../runtime/api.ts';
 import { createBundles } from '../runtime/bundle.ts';
 import { createResolver } from '../runtime/resolve.ts';
@@ -80,6 +82,8 @@ describe('the tasks service', () => {
       }),
       resolver: createResolver({ shim: 'containerd-shim-davit-v1', folders: [folder] }),
       shimLog: { link: () => undefined },
+      recovery: createRecovery(QUIET),
+      askAll,
       timeouts: { load: 100, cleanup: 100, shutdown: 100 },
     });
     const containers: Pick<Containers, 'get'> = {

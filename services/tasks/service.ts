@@ -1,5 +1,6 @@
 // containerd.services.tasks.v1.Tasks: each method finds the task and passes the call to its shim.
 import { TasksName, type CreateTaskRequest, type TasksService } from '../../proto/gen/containerd.services.tasks.v1.ts';
+import type { StateResponse } from '../../proto/gen/containerd.task.v2.ts';
 import type { Any } from '../../proto/gen/google.protobuf.ts';
 import type { Containers } from '../containers/api.ts';
 import type { Call } from '../grpc/call.ts';
@@ -85,14 +86,17 @@ export function createTasksService(deps: TasksDeps): Registration {
     },
 
     async List(_request, call) {
-      const states = runtime.list(call.namespace()).map((task) =>
-        state(task, '', call.signal).catch((error: unknown) => {
-          if (!isNotFound(error))
-            log.warn('state of task, leaving it out of the list', { namespace: task.namespace, id: task.id, error });
-          return undefined;
-        }),
-      );
-      return { tasks: (await Promise.all(states)).filter((process) => process !== undefined) };
+      const tasks = runtime.list(call.namespace());
+      const states = await runtime.callAll(tasks, 'State', stateTimeout);
+      const processes = tasks.flatMap(({ namespace, id }, index) => {
+        const state = states[index] as StateResponse | Error;
+        if (!(state instanceof Error)) return [processToWire(id, state)];
+        if (!isNotFound(state)) {
+          log.warn('state of task, leaving it out of the list', { namespace, id, error: state });
+        }
+        return [];
+      });
+      return { tasks: processes };
     },
 
     async Kill(request, call) {
@@ -153,7 +157,7 @@ export function createTasksService(deps: TasksDeps): Registration {
         .filter(({ id, namespace }) =>
           matches(([field]) => (field === 'id' ? id : field === 'namespace' ? namespace : undefined)),
         );
-      return { metrics: await collectMetrics(tasks, log) };
+      return { metrics: await collectMetrics(runtime, tasks, log) };
     },
 
     async Wait(request, call) {

@@ -2,11 +2,12 @@
 import { createHash } from 'node:crypto';
 import { mkdir } from 'node:fs/promises';
 import path from 'node:path';
-import { unmountAll } from '../../../native/addon/index.ts';
+import { askAll, unmountAll } from '../../../native/addon/index.ts';
 import { createEventsTtrpc } from '../../events/service.ts';
 import type { Events } from '../../events/api.ts';
 import { parseDuration } from '../../lib/duration.ts';
 import type { Logger } from '../../lib/log.ts';
+import type { Recovery } from '../../lib/recovery.ts';
 import { createActions } from '../../runtime/actions.ts';
 import type { RuntimeLifecycle } from '../../runtime/api.ts';
 import { createBundles } from '../../runtime/bundle.ts';
@@ -27,10 +28,14 @@ export interface RuntimeParts {
   readonly log: Logger;
   readonly events: Events;
   readonly version: string;
+  readonly recovery: Recovery;
 }
 
 /** Opens the events socket and finds the tasks that outlived the last daemon. */
-export async function startRuntime(config: Config, { log, events, version }: RuntimeParts): Promise<RunningRuntime> {
+export async function startRuntime(
+  config: Config,
+  { log, events, version, recovery }: RuntimeParts,
+): Promise<RunningRuntime> {
   const self = path.resolve(process.argv[1] ?? '');
   const ttrpcAddress = ttrpcAddressOf(config);
   const socketFolder = socketFolderOf(config);
@@ -58,6 +63,8 @@ export async function startRuntime(config: Config, { log, events, version }: Run
     events,
     timeouts,
     shimLog,
+    recovery,
+    askAll,
     bundles: createBundles({
       folder: tasksFolder,
       // Lazily, and so with what is mounted below.
@@ -81,7 +88,7 @@ export async function startRuntime(config: Config, { log, events, version }: Run
       cleanupTimeout: timeouts.cleanup,
     }),
   });
-  await runtime.recover();
+  void runtime.recover();
 
   return {
     runtime,

@@ -1,8 +1,7 @@
 // A ttrpc client over one connection: any number of concurrent unary calls.
 import { connect as connectSocket, type Socket } from 'node:net';
-import type { Request } from '../../../proto/gen/ttrpc.ts';
-import type { Input } from '../../../proto/rpc.ts';
-import { Failure, unavailable } from '../../lib/errors.ts';
+import type { Response } from '../../../proto/gen/ttrpc.ts';
+import { errnoCode, Failure, unavailable } from '../../lib/errors.ts';
 import { createFrameReader, encodeFrame, FrameType } from './frame.ts';
 import { requests, responses } from './messages.ts';
 
@@ -52,7 +51,10 @@ export class ConnectionClosed extends Failure {
   }
 }
 
-/** Connects to a unix socket. `unavailable` when nobody listens, or not within `timeoutMs`. */
+/**
+ * Connects to a unix socket. ConnectionClosed when nobody listens: there is none, or a dead process left it;
+ * `unavailable` for other reasons, and when it takes longer than `timeoutMs`.
+ */
 export function connectTtrpc(path: string, timeoutMs: number): Promise<TtrpcClient> {
   return new Promise((resolve, reject) => {
     const socket = connectSocket({ path });
@@ -60,7 +62,12 @@ export function connectTtrpc(path: string, timeoutMs: number): Promise<TtrpcClie
     const fail = (error: Error): void => {
       clearTimeout(timer);
       socket.destroy();
-      reject(unavailable(`ttrpc connection to ${path}: ${error.message}`, { cause: error }));
+      const gone = errnoCode(error) === 'ENOENT' || errnoCode(error) === 'ECONNREFUSED';
+      reject(
+        gone
+          ? new ConnectionClosed(path, error)
+          : unavailable(`ttrpc connection to ${path}: ${error.message}`, { cause: error }),
+      );
     };
     socket.once('error', fail);
     socket.once('connect', () => {
@@ -119,7 +126,7 @@ export function createTtrpcClient(socket: Socket, address: string): TtrpcClient 
           return;
         }
         const stream = nextStream;
-        const bytes = encodeFrame(stream, FrameType.request, requests.encode(toRequest(call)));
+        const bytes = encodeCall(stream, call);
         nextStream = nextStream >= 0xffff_fffd ? 1 : nextStream + 2;
         pending.set(
           stream,
@@ -139,14 +146,10 @@ export function createTtrpcClient(socket: Socket, address: string): TtrpcClient 
   };
 }
 
-function toRequest(call: TtrpcCall): Input<Request> {
-  return {
-    service: call.service,
-    method: call.method,
-    payload: call.payload,
-    timeout_nano: call.timeoutMs === undefined ? '0' : String(Math.round(call.timeoutMs * 1e6)),
-    metadata: call.metadata,
-  };
+/** The call as a frame, ready to be sent. */
+export function encodeCall(stream: number, { service, method, payload, metadata, timeoutMs }: TtrpcCall): Buffer {
+  const timeout_nano = timeoutMs === undefined ? '0' : String(Math.round(timeoutMs * 1e6));
+  return encodeFrame(stream, FrameType.request, requests.encode({ service, method, payload, timeout_nano, metadata }));
 }
 
 /** Adds the call's timeout and signal to a pending call; both are let go when it settles. */
@@ -184,18 +187,23 @@ function guarded(call: TtrpcCall, outcome: Pending, forget: () => void): Pending
 }
 
 function settle(call: Pending, payload: Buffer | undefined): void {
-  if (payload === undefined) {
-    call.reject(new Failure('resource exhausted', 'ttrpc: response too long: resource exhausted'));
-    return;
-  }
   try {
-    const response = responses.decode(payload);
-    if (response.status !== null && response.status.code !== 0) {
-      call.reject(new TtrpcStatus(response.status.code, response.status.message));
-    } else {
-      call.resolve(response.payload);
-    }
+    if (payload === undefined) throw new Failure('resource exhausted', 'ttrpc: response too long: resource exhausted');
+    call.resolve(payloadOf(payload));
   } catch (error) {
-    call.reject(new Failure('internal', 'ttrpc: response is no ttrpc.Response: internal', { cause: error }));
+    call.reject(error);
   }
+}
+
+/** The payload in a response; throws the status in it, when it is another than OK. */
+export function payloadOf(frame: Buffer): Buffer {
+  let response: Response;
+  try {
+    response = responses.decode(frame);
+  } catch (error) {
+    throw new Failure('internal', 'ttrpc: response is no ttrpc.Response: internal', { cause: error });
+  }
+  const { status, payload } = response;
+  if (status !== null && status.code !== 0) throw new TtrpcStatus(status.code, status.message);
+  return payload;
 }
