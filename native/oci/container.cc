@@ -22,6 +22,7 @@
 #include "native/oci/json_text.h"
 #include "native/oci/launch.h"
 #include "native/oci/namespaces.h"
+#include "native/oci/net_devices.h"
 #include "native/oci/seccomp_listener.h"
 #include "native/oci/state_file.h"
 
@@ -160,6 +161,7 @@ Result<std::unique_ptr<Container>> Container::create(const CreateOptions& option
     state->file.pid = starting.pid();
     DAVIT_ASSIGN(state->file.start_time, kernel::start_time(starting.pid()));
     DAVIT_TRY(write_state(state->state_dir, state->file));
+    DAVIT_TRY(move_net_devices(spec, namespaces, starting.pid()));
     DAVIT_TRY(starting.serve(
         {&spec, &state->hook_state, spec.seccomp ? &*spec.seccomp : nullptr, "creating"},
         options.deadline_ms));

@@ -30,10 +30,20 @@ namespace {
   }
   if (auto joined = join_all(plan.namespaces, 0); !joined) give_up(plan.socket, joined.error());
   plan.helped = true;
+  // Holds init back until its pid, which the creator must have first, is said.
+  int gate[2];
+  if (::pipe2(gate, O_CLOEXEC) != 0) give_up(plan.socket, fail_errno("pipe").error());
   auto child = kernel::clone_process(
       static_cast<std::uint64_t>(plan.namespaces.fresh) | CLONE_PARENT, clone_target);
   if (!child) give_up(plan.socket, child.error());
-  if (child->pid == 0) run_init(plan);
+  if (child->pid == 0) {
+    char end;
+    ::close(gate[1]);
+    while (::read(gate[0], &end, 1) < 0 && errno == EINTR) {
+    }
+    ::close(gate[0]);
+    run_init(plan);
+  }
   (void)kernel::send_message(plan.socket, kInitPid, std::to_string(child->pid));
   ::_exit(0);
 }

@@ -59,9 +59,11 @@ Result<> check_reach(Namespaces& namespaces, const Spec& spec) {
   if (!spec.hostname.empty() && !own_uts) return fail(EINVAL, "hostname: needs a uts namespace");
   if (!spec.domainname.empty() && !own_uts)
     return fail(EINVAL, "domainname: needs a uts namespace");
-  if (!spec.sysctl.empty()) {
+  if (!spec.sysctl.empty() || !spec.net_devices.empty()) {
     DAVIT_ASSIGN(bool own_net, is_apart(namespaces, spec, CLONE_NEWNET, "net"));
     DAVIT_ASSIGN(bool own_ipc, is_apart(namespaces, spec, CLONE_NEWIPC, "ipc"));
+    if (!spec.net_devices.empty() && !own_net)
+      return fail(EINVAL, "linux.netDevices: needs a network namespace of its own");
     DAVIT_TRY(check_sysctl(spec, (own_uts ? CLONE_NEWUTS : 0) | (own_net ? CLONE_NEWNET : 0) |
                                      (own_ipc ? CLONE_NEWIPC : 0)));
   }

@@ -169,6 +169,31 @@ void joined_mount_namespace() {
   CHECK_EQUAL(outcome.output, "/mark\n1\n" + namespace_of(running->pid(), "mnt") + "\n");
 }
 
+void network_devices() {
+  Bundle bundle;
+  std::string one = "dvt" + std::to_string(::getpid() % 100000);
+  bundle.prepare("ip link add " + one + " type veth peer name " + one +
+                 "p; ip addr add 10.98.76.5/24 dev " + one + "; ip addr add fd00:98::5/64 dev " +
+                 one + " nodad; ip link set " + one + " up");
+  bundle.set(("/linux/netDevices/" + one).c_str(), R"({"name": "inner0"})");
+  bundle.set(("/linux/netDevices/" + one + "p").c_str(), R"({"name": "other%d"})");
+  bundle.script("ip addr show dev inner0; ip link show dev other0");
+  auto outcome = testing::run(bundle);
+  CHECK_EQUAL(outcome.error, "");
+  CHECK_CONTAINS(outcome.output, "inet 10.98.76.5/24 scope global");
+  CHECK_CONTAINS(outcome.output, "inet6 fd00:98::5/64 scope global");
+  CHECK_CONTAINS(outcome.output, "inner0@other0: <BROADCAST,MULTICAST,UP");
+  CHECK_CONTAINS(outcome.output, "other0@inner0: <BROADCAST,MULTICAST,UP");
+  // They have ended with the namespace.
+  auto again = testing::run(bundle);
+  CHECK_CONTAINS(again.error, "move \"" + one + "\" as \"inner0\": netlink: no such device");
+  bundle.prepare("ip link add " + one + " type veth peer name " + one + "p");
+  bundle.set(("/linux/netDevices/" + one).c_str(), R"({"name": "lo"})")
+      .remove(("/linux/netDevices/" + one + "p").c_str());
+  CHECK_CONTAINS(testing::run(bundle).error, "as \"lo\": the name is taken there: file exists");
+  bundle.prepare("ip link del " + one);
+}
+
 // By a path that leads back to the host.
 void the_hosts_namespaces_are_not_set() {
   Bundle bundle;
@@ -200,6 +225,7 @@ int main() {
   without_a_mount_namespace();
   joined_mount_namespace();
   the_hosts_namespaces_are_not_set();
+  network_devices();
   testing::check_leftovers();
   return testing::result();
 }

@@ -1,5 +1,6 @@
 #include "native/oci/spec.h"
 
+#include <net/if.h>
 #include <sched.h>
 
 #ifndef CLONE_NEWTIME
@@ -182,6 +183,33 @@ Result<> parse_time_offsets(const Value& linux_part, const At& at,
   return {};
 }
 
+// What the kernel takes for the name of a device; its own numbering, %d, is for the new one only.
+bool is_device_name(const std::string& name, bool may_number) {
+  std::size_t percent = name.find('%');
+  if (percent != std::string::npos &&
+      (!may_number || name.compare(percent, std::string::npos, "%d") != 0))
+    return false;
+  return !name.empty() && name.size() < IFNAMSIZ && name != "." && name != ".." &&
+         name.find_first_of("/: \t\n") == std::string::npos;
+}
+
+Result<> parse_net_devices(const Value& linux_part, const At& at, std::vector<NetDevice>& out) {
+  DAVIT_ASSIGN(const Value* devices, json::object(linux_part, "netDevices", at));
+  if (devices == nullptr) return {};
+  for (const auto& member : devices->GetObject()) {
+    NetDevice device;
+    device.host_name.assign(member.name.GetString(), member.name.GetStringLength());
+    At here = at / "netDevices" / device.host_name.c_str();
+    if (!is_device_name(device.host_name, false)) return json::wrong(here, "a device's name");
+    if (!member.value.IsObject()) return json::wrong(here, "an object");
+    DAVIT_TRY(json::get(member.value, "name", here, device.name));
+    if (device.name.empty()) device.name = device.host_name;
+    if (!is_device_name(device.name, true)) return json::wrong(here / "name", "a device's name");
+    out.push_back(std::move(device));
+  }
+  return {};
+}
+
 Result<> parse_personality(const Value& linux_part, const At& at, Spec& out) {
   DAVIT_ASSIGN(const Value* personality, json::object(linux_part, "personality", at));
   if (personality == nullptr) return {};
@@ -224,7 +252,8 @@ Result<> parse_linux(const Value& config, Spec& out) {
     DAVIT_ASSIGN(out.seccomp, compile_seccomp(*seccomp, at / "seccomp"));
   }
   DAVIT_ASSIGN(out.memory_policy, parse_memory_policy(*part, at));
-  for (const char* unsupported : {"intelRdt", "netDevices"})
+  DAVIT_TRY(parse_net_devices(*part, at, out.net_devices));
+  for (const char* unsupported : {"intelRdt"})
     if (json::find(*part, unsupported) != nullptr)
       return fail(ENOSYS, (at / unsupported).path + ": not supported yet");
   return {};

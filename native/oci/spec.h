@@ -75,6 +75,10 @@ struct Device {
   gid_t gid = 0;
 };
 
+struct NetDevice {
+  std::string host_name, name;  // there and in the container
+};
+
 struct Hook {
   std::string path;
   std::vector<std::string> args, env;
@@ -103,6 +107,7 @@ struct Spec {
   std::vector<IdMapping> uid_mappings, gid_mappings;
   std::map<std::string, TimeOffset> time_offsets;
   std::vector<Device> devices;
+  std::vector<NetDevice> net_devices;
   std::string cgroups_path;
   Resources resources;
   std::optional<SeccompFilter> seccomp;
