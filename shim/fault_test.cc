@@ -49,8 +49,12 @@ void test_death(const std::string& place) {
       {"Delete", box.about()},
   };
   bool dead = false;
+  box.stream = 1;
   for (const auto& [method, payload] : calls) {
-    box.send(method, payload);
+    const std::string frame =
+        ttrpc::request_frame(box.stream += 2, "containerd.task.v2.Task", method, payload, 0);
+    // It may have died of the last call since it answered.
+    (void)::send(box.client->fd.get(), frame.data(), frame.size(), MSG_NOSIGNAL);
     if (box.client->receive(15'000)) continue;
     dead = box.client->closed();
     break;
@@ -61,6 +65,39 @@ void test_death(const std::string& place) {
   CHECK(!mounted(box));
   CHECK(access((box.bundle + "/state.json").c_str(), F_OK) != 0);
   CHECK(system(("! ls -d /sys/fs/cgroup/*/shim-test/" + box.id + " 2>/dev/null").c_str()) == 0);
+}
+
+// What the delete action tells: exit status and pid.
+std::pair<uint32_t, uint32_t> deleted(const Box& box) {
+  const std::string response = run_shim(box.bundle, box.id, "delete");
+  std::pair<uint32_t, uint32_t> out;
+  pb::Reader r(response);
+  while (r.next()) {
+    if (r.field() == 1) out.second = r.u32();
+    if (r.field() == 2) out.first = r.u32();
+  }
+  return out;
+}
+
+void test_status_survives() {
+  Box box({"sh", "-c", "exit 7"}, {.mount_rootfs = true});
+  CHECK(box.create().code == Code::kOk);
+  const Answer started = box.call("Start", box.about());
+  pb::Reader r(started.text);
+  const uint32_t pid = r.next() ? r.u32() : 0;
+  CHECK(box.wait() == 7);
+  kill(box.shim_pid(), SIGKILL);
+  CHECK((deleted(box) == std::pair{7u, pid}));
+  CHECK((deleted(box) == std::pair{7u, pid}));  // and again
+  CHECK(!mounted(box));
+}
+
+void test_status_unseen() {
+  Box box({"sh", "-c", "exit 7"}, with_fault("shim.exit.before-status=die"));
+  CHECK(box.create().code == Code::kOk);
+  box.send("Start", box.about());
+  while (box.client->receive(5000)) continue;
+  CHECK(deleted(box).first == 137);
 }
 
 void test_stall() {
@@ -82,6 +119,8 @@ void all() {
         "shim.delete.before-answer"}) {
     test_death(place);
   }
+  test_status_survives();
+  test_status_unseen();
   test_stall();
 }
 

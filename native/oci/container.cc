@@ -324,10 +324,29 @@ Result<> Container::destroy() {
   return first;
 }
 
+namespace {
+
+Result<> remove_unstated_cgroup(const std::string& bundle) {
+  auto spec = read_spec(bundle);
+  if (!spec) return {};  // nothing can have been made of it
+  DAVIT_ASSIGN(Cgroup cgroup,
+               Cgroup::find(spec->cgroups_path, bundle.substr(bundle.rfind('/') + 1)));
+  // An init whose creator has died ends by itself.
+  constexpr int kLooks = 50, kPauseUs = 10'000;
+  for (int i = 0; i < kLooks; ++i) {
+    auto pids = cgroup.pids();
+    if (!pids || pids->empty()) return cgroup.remove();
+    ::usleep(kPauseUs);
+  }
+  return {};
+}
+
+}  // namespace
+
 Result<> destroy_left_behind(const std::string& bundle, const std::string& state_dir) {
   const std::string& dir = state_dir.empty() ? bundle : state_dir;
+  if (::access((dir + "/state.json").c_str(), F_OK) != 0) return remove_unstated_cgroup(bundle);
   auto container = Container::load(dir);
-  if (!container && container.error().code == ENOENT) return {};  // nothing was begun
   if (container) {
     if ((*container)->kill(SIGKILL)) {
       (void)(*container)->kill_all(SIGKILL);

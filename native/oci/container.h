@@ -95,7 +95,8 @@ class Container {
 
 // Ends and cleans up whatever a crashed creator left of the container of this bundle: its
 // processes, its cgroup, its state.json. Does not unmount the rootfs, which the creator's caller
-// mounted.
+// mounted. A creator that died before state.json was there leaves a cgroup at most, named after the
+// bundle where config.json names none: it is removed unless somebody is in it.
 Result<> destroy_left_behind(const std::string& bundle, const std::string& state_dir = "");
 
 }  // namespace davit::oci

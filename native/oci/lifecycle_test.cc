@@ -6,7 +6,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "native/kernel/file.h"
 #include "native/kernel/process.h"
+#include "native/oci/cgroup/cgroup.h"
+#include "native/oci/spec.h"
 #include "native/oci/testing/bundle.h"
 #include "native/oci/testing/check.h"
 
@@ -165,6 +168,13 @@ void a_crashed_creator_is_cleaned_up_after() {
     }
     CHECK(::access((bundle.path() + "/state.json").c_str(), F_OK) != 0);
     CHECK(oci::destroy_left_behind(bundle.path()).has_value());
+    // A creator that died before it wrote its state has made a cgroup at most.
+    auto spec = oci::parse_spec(
+        kernel::read_file(AT_FDCWD, (bundle.path() + "/config.json").c_str()).value());
+    auto cgroup = oci::Cgroup::create(spec->cgroups_path, "x", spec->resources);
+    CHECK(cgroup.has_value() && !cgroup->paths().empty());
+    CHECK(oci::destroy_left_behind(bundle.path()).has_value());
+    CHECK(oci::Cgroup::find(spec->cgroups_path, "x")->paths().empty());
     ::prctl(PR_SET_CHILD_SUBREAPER, 0);
   }
 }

@@ -12,6 +12,7 @@
 #include "native/oci/container.h"
 #include "shim/action/actions.h"
 #include "shim/fault.h"
+#include "shim/task/exit_record.h"
 #include "shim/task/rootfs.h"
 #include "shim/wire/messages.h"
 
@@ -51,6 +52,16 @@ void remove_socket(const std::string& bundle) {
   if (address.starts_with("unix:///")) ::unlink(address.c_str() + 7);
 }
 
+// How init ended, where the shim lived to see it. Else it ends now, by what follows.
+Exit exit_of(const std::string& bundle) {
+  const auto recorded = read_exit_record(bundle);
+  const auto container = oci::Container::load(bundle);
+  const pid_t pid = container ? (*container)->pid() : 0;
+  // Without a state the container is deleted already; the record is its.
+  if (recorded && (!container || recorded->pid == pid)) return *recorded;
+  return {pid, kKilled, wire::Timestamp::now()};
+}
+
 }  // namespace
 
 int delete_action(const Args& args) {
@@ -66,8 +77,7 @@ int delete_action(const Args& args) {
   }
   if (!fault::at("shim.cleanup.begin")) return 1;
   end_shim(bundle, args.id);
-  pid_t pid = 0;
-  if (auto container = oci::Container::load(bundle)) pid = (*container)->pid();
+  const Exit exit = exit_of(bundle);
   int code = 0;
   for (const auto& step : {oci::destroy_left_behind(bundle), rootfs::unmount(bundle + "/rootfs")}) {
     if (step) continue;
@@ -77,7 +87,7 @@ int delete_action(const Args& args) {
   if (!fault::at("shim.cleanup.before-answer")) return 1;
   remove_socket(bundle);
   const std::string response =
-      wire::encode_delete(static_cast<uint32_t>(pid), kKilled, wire::Timestamp::now());
+      wire::encode_delete(static_cast<uint32_t>(exit.pid), exit.status, exit.at);
   if (::write(STDOUT_FILENO, response.data(), response.size()) < 0) return 1;
   return code;
 }

@@ -18,6 +18,7 @@
 #include "shim/rpc/publisher.h"
 #include "shim/rpc/server.h"
 #include "shim/stdio/process_io.h"
+#include "shim/task/exit_record.h"
 #include "shim/task/state.h"
 #include "shim/wire/messages.h"
 
@@ -29,13 +30,6 @@ struct Host {
   Server& server;
   Publisher& events;
   std::string namespace_;
-};
-
-// A child of the shim that has ended.
-struct Exit {
-  pid_t pid = -1;
-  uint32_t status = 0;  // 128 + signal when a signal ended it
-  wire::Timestamp at;
 };
 
 class Task {

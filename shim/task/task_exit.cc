@@ -81,6 +81,9 @@ bool Task::exited(const Exit& exit) {
 // exit is told after the execs' exits.
 void Task::init_exited(const Exit& exit) {
   if (init_.phase == Phase::kStopped || init_exit_) return;
+  auto recorded = fault::at("shim.exit.before-status");
+  if (recorded) recorded = write_exit_record(request_.bundle, exit);
+  if (!recorded) log("record the exit status: " + recorded.error().text());
   check_oom(0);
   oom_watch_.stop();
   oom_ = {};
@@ -105,7 +108,6 @@ void Task::settle_init_exit() {
 }
 
 void Task::finish(Process& process, const Exit& exit) {
-  (void)fault::at("shim.exit.before-status");
   process.phase = Phase::kStopped;
   process.exit_status = exit.status;
   process.exited_at = exit.at;

@@ -127,6 +127,19 @@ Result<Cgroup> Cgroup::create(std::string_view cgroups_path, std::string_view id
   return cgroup;
 }
 
+Result<Cgroup> Cgroup::find(std::string_view cgroups_path, std::string_view id) {
+  DAVIT_ASSIGN(Hierarchies hierarchies, find_hierarchies());
+  Cgroup cgroup;
+  cgroup.unified_ = hierarchies.unified;
+  for (const Hierarchy& hierarchy : hierarchies.all) {
+    DAVIT_ASSIGN(std::string below, cgroup_path(cgroups_path, hierarchy.own_path, id));
+    std::string path = hierarchy.mount + below;
+    if (::access(path.c_str(), F_OK) != 0) continue;
+    cgroup.places_.push_back({hierarchy.controllers, std::move(path), hierarchy.v2});
+  }
+  return cgroup;
+}
+
 Cgroup Cgroup::reopen(std::vector<std::string> paths) {
   Cgroup cgroup;
   bool v1 = false;

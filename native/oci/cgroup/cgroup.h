@@ -19,6 +19,8 @@ class Cgroup {
   // Makes the directories and writes the limits; takes no process yet. On failure nothing stays.
   static Result<Cgroup> create(std::string_view cgroups_path, std::string_view id,
                                const Resources& resources);
+  // Those of the directories that are there; `create` may have died on the way.
+  static Result<Cgroup> find(std::string_view cgroups_path, std::string_view id);
   // The same cgroup in another process: what paths() gave there.
   static Cgroup reopen(std::vector<std::string> paths);
 
