@@ -101,6 +101,22 @@ void test_create_failures() {
   CHECK(box.create("/no/such/fifo").text.find("/no/such/fifo") != std::string::npos);
 }
 
+void test_options() {
+  Box box({"true"});
+  const auto create = [&box](const char* type) {
+    pb::Writer w;
+    w.text(1, box.id);
+    w.text(2, box.bundle);
+    w.bytes(10, wire::encode(wire::Any{type, ""}));
+    return box.call("Create", w.data());
+  };
+  expect(create("foo.bar"), Code::kUnknown, "type with url foo.bar: not found");
+  CHECK(create("runtimeoptions.v1.Options").code == Code::kOk);
+  CHECK(box.call("Delete", box.about()).code == Code::kOk);
+  CHECK(create("containerd.runc.v1.Options").code == Code::kOk);
+  CHECK(box.call("Delete", box.about()).code == Code::kOk);
+}
+
 void test_delete_created() {
   Box box({"sleep", "1000"}, {.mount_rootfs = true});
   CHECK(box.create().code == Code::kOk);
@@ -263,6 +279,7 @@ void all() {
   test_execs();
   test_shared_pids();
   test_create_failures();
+  test_options();
   test_delete_created();
   test_killed_shim();
   test_start_answers();

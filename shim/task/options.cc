@@ -2,8 +2,22 @@
 
 namespace davit::shim {
 
+namespace {
+
+// Options that clients send whatever the runtime is, and that ask nothing of this one. Others mean
+// that the caller takes the shim for something else; the words are containerd's.
+Result<> check_foreign(const std::string& type) {
+  for (const char* known : {"", "runtimeoptions.v1.Options", "containerd.runtimeoptions.v1.Options",
+                            "containerd.runc.v1.CheckpointOptions"}) {
+    if (type == known) return {};
+  }
+  return fail(0, "type with url " + type + ": not found");
+}
+
+}  // namespace
+
 Result<> apply_options(const wire::Any& options, oci::CreateOptions& create, IoContext& io) {
-  if (options.type_url != "containerd.runc.v1.Options") return {};
+  if (options.type_url != "containerd.runc.v1.Options") return check_foreign(options.type_url);
   wire::RuncOptions runc;
   if (!wire::decode(options.value, runc)) return fail(EINVAL, "runtime options: malformed");
   const std::string& binary = runc.binary_name;

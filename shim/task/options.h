@@ -8,8 +8,7 @@
 namespace davit::shim {
 
 // Fills what the executor and the stdio take from the request's options. Fails with ENOTSUP for
-// what this shim cannot do, EINVAL for what is malformed. Options of other types are ignored, as
-// they belong to other runtimes.
+// what this shim cannot do, EINVAL for what is malformed, 0 for options of an unknown type.
 Result<> apply_options(const wire::Any& options, oci::CreateOptions& create, IoContext& io);
 
 }  // namespace davit::shim
