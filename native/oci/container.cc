@@ -5,15 +5,14 @@
 #include <sched.h>
 #include <signal.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include <algorithm>
 
 #include "native/kernel/file.h"
 #include "native/kernel/process.h"
+#include "native/kernel/trace.h"
 #include "native/oci/cgroup/cgroup.h"
 #include "native/oci/cgroup/oom.h"
 #include "native/oci/channel.h"
@@ -24,6 +23,7 @@
 #include "native/oci/namespaces.h"
 #include "native/oci/net_devices.h"
 #include "native/oci/seccomp_listener.h"
+#include "native/oci/start_socket.h"
 #include "native/oci/state_file.h"
 
 #ifndef CLONE_NEWTIME
@@ -37,12 +37,31 @@ constexpr std::size_t kLargestConfig = 16 << 20;
 constexpr int kAnyNamespace = CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS |
                               CLONE_NEWUSER | CLONE_NEWCGROUP | CLONE_NEWTIME;
 
-Result<Spec> read_spec(const std::string& bundle) {
-  std::string path = bundle + "/config.json";
-  DAVIT_ASSIGN(std::string text, kernel::read_file(AT_FDCWD, path.c_str(), kLargestConfig));
+Result<std::string> read_config(const std::string& path) {
+  return kernel::read_file(AT_FDCWD, path.c_str(), kLargestConfig);
+}
+
+Result<Spec> parse_config(const std::string& path, const std::string& text) {
   auto spec = parse_spec(text);
   if (!spec) return wrap('"' + path + '"', std::move(spec).error());
   return spec;
+}
+
+std::string config_path(const std::string& bundle) {
+  return bundle + "/config.json";
+}
+
+// What the container was created from: a later change of its bundle is not for it.
+Result<Spec> read_kept_spec(const StateFile& state, const std::string& state_dir) {
+  std::string path =
+      state_dir == state.bundle ? config_path(state.bundle) : state_dir + '/' + kKeptSpec;
+  DAVIT_ASSIGN(std::string text, read_config(path));
+  return parse_config(path, text);
+}
+
+Result<> keep_spec(const std::string& state_dir, const std::string& text) {
+  DAVIT_ASSIGN(Fd dir, kernel::open_at(AT_FDCWD, state_dir.c_str(), O_PATH | O_DIRECTORY));
+  return kernel::replace_file(dir.get(), kKeptSpec, text, 0600);
 }
 
 // Only hooks and a seccomp agent read them.
@@ -57,37 +76,6 @@ std::string annotations_json(const Spec& spec) {
   for (const auto& [key, value] : spec.annotations)
     out += (out.empty() ? '{' : ',') + json::quote(key) + ':' + json::quote(value);
   return out.empty() ? out : out + '}';
-}
-
-// A unix address for `name` in `dir`, whose path may be longer than an address.
-sockaddr_un address_in(int dir, const char* name) {
-  sockaddr_un address = {};
-  address.sun_family = AF_UNIX;
-  ::snprintf(address.sun_path, sizeof address.sun_path, "/proc/self/fd/%d/%s", dir, name);
-  return address;
-}
-
-Result<Fd> listen_for_start(const std::string& state_dir) {
-  DAVIT_ASSIGN(Fd dir, kernel::open_at(AT_FDCWD, state_dir.c_str(), O_PATH | O_DIRECTORY));
-  Fd listener(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0));
-  if (!listener) return fail_errno("socket");
-  sockaddr_un address = address_in(dir.get(), "start.sock");
-  mode_t before = ::umask(0177);
-  int bound = ::bind(listener.get(), reinterpret_cast<sockaddr*>(&address), sizeof address);
-  ::umask(before);
-  if (bound != 0 || ::listen(listener.get(), 4) != 0)
-    return fail_errno("listen on \"" + state_dir + "/start.sock\"");
-  return listener;
-}
-
-Result<Fd> connect_to_start(const std::string& state_dir) {
-  DAVIT_ASSIGN(Fd dir, kernel::open_at(AT_FDCWD, state_dir.c_str(), O_PATH | O_DIRECTORY));
-  Fd socket(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0));
-  if (!socket) return fail_errno("socket");
-  sockaddr_un address = address_in(dir.get(), "start.sock");
-  if (::connect(socket.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) != 0)
-    return fail_errno("connect to \"" + state_dir + "/start.sock\"");
-  return socket;
 }
 
 }  // namespace
@@ -127,21 +115,28 @@ Container::Container(std::unique_ptr<State> state) : state_(std::move(state)) {}
 Container::~Container() = default;
 
 Result<std::unique_ptr<Container>> Container::create(const CreateOptions& options) {
-  DAVIT_ASSIGN(Spec spec, read_spec(options.bundle));
+  std::string config = config_path(options.bundle);
+  DAVIT_ASSIGN(std::string text, read_config(config));
+  DAVIT_ASSIGN(Spec spec, parse_config(config, text));
+  trace::mark("config.json parsed");
+  spec.process.env.insert(spec.process.env.end(), options.more_env.begin(), options.more_env.end());
   DAVIT_ASSIGN(Namespaces namespaces, open_namespaces(spec));
   DAVIT_ASSIGN(Sources sources, open_sources(spec, options.bundle, namespaces));
+  trace::mark("sources of mounts opened");
   auto state = std::make_unique<State>();
   state->options = options;
   state->options.stdio = {};
   state->state_dir = options.state_dir.empty() ? options.bundle : options.state_dir;
   state->file = {options.id, options.bundle, -1, 0, {}, options.no_new_keyring};
   state->hook_state = {spec.oci_version, options.id, options.bundle, annotations_json(spec)};
+  if (state->state_dir != options.bundle) DAVIT_TRY(keep_spec(state->state_dir, text));
   Fd listener;
   if (options.startable_by_others) {
     DAVIT_ASSIGN(listener, listen_for_start(state->state_dir));
   }
   DAVIT_ASSIGN(state->cgroup, Cgroup::create(spec.cgroups_path, options.id, spec.resources));
   state->file.cgroups = state->cgroup.paths();
+  trace::mark("cgroup made");
 
   auto launch = [&]() -> Result<> {
     DAVIT_ASSIGN(Cgroup::Entrance entrance, state->cgroup.entrance());
@@ -158,9 +153,11 @@ Result<std::unique_ptr<Container>> Container::create(const CreateOptions& option
     DAVIT_ASSIGN(Starting starting, clone_init(plan, std::move(ends.first),
                                                entrance.clone_target.get(), options.deadline_ms));
     ends.second.reset();
+    trace::mark("init cloned");
     state->file.pid = starting.pid();
     DAVIT_ASSIGN(state->file.start_time, kernel::start_time(starting.pid()));
     DAVIT_TRY(write_state(state->state_dir, state->file));
+    trace::mark("state written");
     DAVIT_TRY(move_net_devices(spec, namespaces, starting.pid()));
     DAVIT_TRY(starting.serve(
         {&spec, &state->hook_state, spec.seccomp ? &*spec.seccomp : nullptr, "creating"},
@@ -184,6 +181,7 @@ Result<std::unique_ptr<Container>> Container::create(const CreateOptions& option
     (void)remove_state(state->state_dir);
     return std::unexpected(std::move(launched).error());
   }
+  trace::mark("init ready");
   state->keep(spec);
   return std::unique_ptr<Container>(new Container(std::move(state)));
 }
@@ -196,7 +194,7 @@ Result<std::unique_ptr<Container>> Container::load(const std::string& state_dir)
   state->options.bundle = state->file.bundle;
   state->options.no_new_keyring = state->file.no_new_keyring;
   state->cgroup = Cgroup::reopen(state->file.cgroups);
-  DAVIT_ASSIGN(Spec spec, read_spec(state->file.bundle));
+  DAVIT_ASSIGN(Spec spec, read_kept_spec(state->file, state_dir));
   state->keep(spec);
   if (auto pidfd = open_init(state->file)) state->pidfd = std::move(*pidfd);
   return std::unique_ptr<Container>(new Container(std::move(state)));
@@ -238,17 +236,20 @@ Result<> Container::start() {
     }
     if (message.kind == kFailed) return std::unexpected(failure_of(message.text));
     if (message.kind != kEnded) return fail(EPROTO, "init sent something unknown");
+    trace::mark("program began");
     return run_hooks(state_->poststart, "poststart", state_->hook_state.json("running", pid()));
   }();
   if (!started) (void)kill(SIGKILL);
   return started;
 }
 
-Result<Process> Container::exec(std::string_view process, const Stdio& stdio) {
+Result<Process> Container::exec(std::string_view process, const Stdio& stdio,
+                                const ExecOptions& options) {
   DAVIT_ASSIGN(ProcessSpec spec, parse_process(process));
   if (!state_->pidfd) return fail(ESRCH, "container \"" + state_->file.id + "\" is not running");
   // Its process would be frozen before it could say anything.
-  if (state_->cgroup.frozen().value_or(false)) return fail(0, "cannot exec in a paused container");
+  if (!options.even_paused && state_->cgroup.frozen().value_or(false))
+    return fail(0, "cannot exec in a paused container");
   Fd root;
   if ((state_->namespaces & CLONE_NEWNS) == 0) {
     // The process behind the number is the one of the descriptor as long as that says it lives.
@@ -268,9 +269,12 @@ Result<Process> Container::exec(std::string_view process, const Stdio& stdio) {
                 state_->personality,
                 state_->memory_policy,
                 state_->file.id,
+                options.preserve_fds,
                 state_->options.deadline_ms};
   if (state_->seccomp && !state_->seccomp->empty()) plan.seccomp = &*state_->seccomp;
-  return start_exec(plan, state_->cgroup);
+  if (options.cgroups.empty()) return start_exec(plan, state_->cgroup);
+  DAVIT_ASSIGN(Cgroup below, state_->cgroup.below(options.cgroups));
+  return start_exec(plan, below);
 }
 
 Result<> Container::kill(int signal) {
@@ -319,6 +323,7 @@ Result<> Container::destroy() {
   auto left = state_->cgroup.pids();
   if (left && !left->empty()) note(state_->cgroup.kill(SIGKILL));
   note(state_->cgroup.remove());
+  trace::mark("cgroup removed");
   run_poststop(state_->poststop, state_->hook_state.json("stopped", 0), state_->warnings);
   note(remove_state(state_->state_dir));
   return first;

@@ -34,8 +34,16 @@ struct CreateOptions {
   // With it a later process may start the container: a socket `start.sock` is kept in state_dir.
   // Without it only this Container's start() can, and init ends when this Container goes.
   bool startable_by_others = false;
-  int preserve_fds = 0;      // descriptors 3..3+N-1 are handed to the program
-  int deadline_ms = 60'000;  // for each wait on the child; hooks have their own timeouts
+  int preserve_fds = 0;               // descriptors 3..3+N-1 are handed to the program
+  std::vector<std::string> more_env;  // NAME=value, after those of the config
+  int deadline_ms = 60'000;           // for each wait on the child; hooks have their own timeouts
+};
+
+struct ExecOptions {
+  int preserve_fds = 0;
+  bool even_paused = false;  // it then begins when the container is resumed
+  // Existing cgroups below the container's, as `[CONTROLLERS:]PATH`.
+  std::vector<std::string> cgroups;
 };
 
 // A process in the container. The caller reaps it.
@@ -71,7 +79,8 @@ class Container {
   // Returns after execve succeeded, or with its error; poststart hooks have then run.
   Result<> start();
   // `process` is an OCI Process as JSON. Returns after execve succeeded, or with its error.
-  Result<Process> exec(std::string_view process, const Stdio& stdio);
+  Result<Process> exec(std::string_view process, const Stdio& stdio,
+                       const ExecOptions& options = {});
 
   Result<> kill(int signal);      // init only; ESRCH when it is gone
   Result<> kill_all(int signal);  // every process of the container's cgroup

@@ -44,7 +44,7 @@ Result<> live(ExecPlan& plan, const std::vector<Fd>& task_files, int socket) {
   if (plan.memory_policy) DAVIT_TRY(set_memory_policy(*plan.memory_policy));
   DAVIT_TRY(set_exec_labels(plan.process, proc.get()));
   proc.reset();
-  kernel::close_all_from(3, {socket});
+  kernel::close_all_from(3 + static_cast<unsigned>(plan.preserve_fds), {socket});
   DAVIT_ASSIGN(std::string path, become_user(plan.process, plan.seccomp, socket, warnings));
   for (const std::string& warning : warnings)
     DAVIT_TRY(kernel::send_message(socket, kWarning, warning));

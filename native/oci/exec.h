@@ -21,6 +21,7 @@ struct ExecPlan {
   std::optional<std::uint64_t> personality;
   std::optional<MemoryPolicy> memory_policy;
   std::string id;
+  int preserve_fds = 0;
   int timeout_ms = 0;
 };
 Result<Process> start_exec(ExecPlan plan, const Cgroup& cgroup);

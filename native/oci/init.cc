@@ -12,6 +12,7 @@
 #include "native/kernel/file.h"
 #include "native/kernel/proc.h"
 #include "native/kernel/process.h"
+#include "native/kernel/trace.h"
 #include "native/oci/channel.h"
 #include "native/oci/hooks.h"
 #include "native/oci/identity.h"
@@ -56,6 +57,7 @@ Result<> build_root(const InitPlan& plan, int proc) {
   RootfsContext context{plan.spec, plan.sources, plan.cgroups, plan.namespaces.user};
   bool shared = plan.namespaces.shares_mounts;
   DAVIT_TRY(shared ? make_dev(context) : mount_rootfs(context));
+  trace::mark("mounted");
   const Hooks& hooks = plan.spec.hooks;
   if (!hooks.prestart.empty() || !hooks.create_runtime.empty() || !hooks.create_container.empty()) {
     DAVIT_ASSIGN(std::string state, ask(plan.socket, kRunHooks));
@@ -69,9 +71,12 @@ Result<> build_root(const InitPlan& plan, int proc) {
   }
   DAVIT_TRY(write_sysctl(plan.spec, proc));
   if (!shared) DAVIT_TRY(seal_rootfs(context));
+  trace::mark("masked paths and made read-only");
   // Only a namespace of the container's own may lose the root that it began with.
   bool own = (plan.namespaces.fresh & CLONE_NEWNS) != 0;
-  return enter_rootfs(context, plan.options.no_pivot || !own);
+  DAVIT_TRY(enter_rootfs(context, plan.options.no_pivot || !own));
+  trace::mark("entered the root");
+  return {};
 }
 
 // Waits for kStart from the creator, or from whoever connects to the listener. `socket` becomes the
@@ -110,10 +115,12 @@ Result<> live(InitPlan& plan) {
   Spec& spec = plan.spec;
   ::prctl(PR_SET_DUMPABLE, 0);
   DAVIT_TRY(join_cgroups(plan.task_files));
+  trace::mark("joined the cgroup");
   if (::setsid() < 0) return fail_errno("new session");
   if (!spec.process.terminal) DAVIT_TRY(use_stdio(plan.options.stdio));
   DAVIT_ASSIGN(Fd proc, kernel::open_proc());
   DAVIT_TRY(enter_namespaces(plan, proc.get(), warnings));
+  trace::mark("entered namespaces");
   DAVIT_TRY(name_host(spec));
   ::umask(0);
   DAVIT_TRY(build_root(plan, proc.get()));
@@ -126,10 +133,12 @@ Result<> live(InitPlan& plan) {
                          {plan.socket, plan.listener});
   const SeccompFilter* seccomp = spec.seccomp && !spec.seccomp->empty() ? &*spec.seccomp : nullptr;
   DAVIT_ASSIGN(std::string path, become_user(spec.process, seccomp, plan.socket, warnings));
+  trace::mark("became the user, found the program");
   for (const std::string& warning : warnings)
     DAVIT_TRY(kernel::send_message(plan.socket, kWarning, warning));
   DAVIT_TRY(kernel::send_message(plan.socket, kReady));
   DAVIT_ASSIGN(std::string state, wait_for_start(plan.socket, plan.listener));
+  trace::mark("told to start");
   DAVIT_TRY(run_hooks(spec.hooks.start_container, "startContainer", state));
   return run_program(spec.process, path, spec.process.no_new_privileges ? seccomp : nullptr,
                      plan.socket);

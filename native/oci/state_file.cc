@@ -7,6 +7,7 @@
 #include "native/kernel/process.h"
 #include "native/oci/json.h"
 #include "native/oci/json_text.h"
+#include "native/oci/start_socket.h"
 
 namespace davit::oci {
 namespace {
@@ -54,7 +55,7 @@ Result<StateFile> read_state(const std::string& dir) {
 
 Result<> remove_state(const std::string& dir) {
   DAVIT_ASSIGN(Fd fd, open_dir(dir));
-  for (const char* name : {kName, "start.sock"})
+  for (const char* name : {kName, kStartSocket, kKeptSpec})
     if (::unlinkat(fd.get(), name, 0) != 0 && errno != ENOENT)
       return fail_errno("remove \"" + dir + '/' + name + '"');
   return {};

@@ -12,6 +12,9 @@
 
 namespace davit::oci {
 
+// Beside state.json where that is not in the bundle: the config.json of the time of create.
+inline constexpr char kKeptSpec[] = "spec.json";
+
 struct StateFile {
   std::string id, bundle;
   pid_t pid = -1;
@@ -22,7 +25,7 @@ struct StateFile {
 
 Result<> write_state(const std::string& dir, const StateFile& state);
 Result<StateFile> read_state(const std::string& dir);  // ENOENT when there is none
-Result<> remove_state(const std::string& dir);         // also the socket for starting
+Result<> remove_state(const std::string& dir);         // also what is kept beside it
 
 // The process, unless it has ended: ESRCH. A pid that is another's by now counts as ended.
 Result<Fd> open_init(const StateFile& state);

@@ -175,6 +175,29 @@ const std::string& Cgroup::path_of(std::string_view controller) const {
   return place == nullptr ? kNone : place->path;
 }
 
+Result<Cgroup> Cgroup::below(const std::vector<std::string>& choices) const {
+  Cgroup out = *this;
+  for (const std::string& choice : choices) {
+    std::size_t colon = choice.find(':');
+    std::string_view path = std::string_view(choice).substr(colon + 1);
+    std::string_view wanted =
+        colon == std::string::npos ? std::string_view() : std::string_view(choice).substr(0, colon);
+    if (("/" + std::string(path) + "/").find("/../") != std::string::npos)
+      return fail(EINVAL, "cgroup \"" + choice + "\" is not below the container's");
+    bool found = false;
+    for (Place& place : out.places_) {
+      if (!wanted.empty() && place.controllers != wanted &&
+          !has_controller(place.controllers, wanted))
+        continue;
+      place.path += '/';
+      place.path += path;
+      found = true;
+    }
+    if (!found) return fail(EINVAL, "cgroup \"" + choice + "\": no such controller");
+  }
+  return out;
+}
+
 Result<Cgroup::Entrance> Cgroup::entrance() const {
   Entrance entrance;
   for (const Place& place : places_) {

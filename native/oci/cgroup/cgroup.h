@@ -24,6 +24,10 @@ class Cgroup {
   // The same cgroup in another process: what paths() gave there.
   static Cgroup reopen(std::vector<std::string> paths);
 
+  // Existing directories below this one: `[CONTROLLERS:]PATH`, without controllers in every
+  // hierarchy.
+  Result<Cgroup> below(const std::vector<std::string>& choices) const;
+
   // Absolute directories, one per hierarchy, as "controllers=path" for state.json.
   std::vector<std::string> paths() const;
   // The directory of a v1 controller, or of v2 for ""; empty when there is none.
