@@ -16,19 +16,12 @@ import {
 import { eventually, fails, present } from '../harness/expect.ts';
 import { useDaemon } from '../harness/fixture.ts';
 import { busyboxImage } from '../harness/image.ts';
+import { assertContiguous, COUNTING } from '../harness/lines.ts';
 import { processSpec } from '../harness/spec.ts';
 import { createStdio } from '../harness/stdio.ts';
 import { putImage } from '../harness/store.ts';
 
 const OBEDIENT = ['sh', '-c', 'trap "exit 7" TERM; while :; do usleep 20000; done'];
-const COUNTING = ['sh', '-c', 'i=0; while :; do i=$((i + 1)); echo line $i; usleep 5000; done'];
-
-/** The numbers of the lines must follow each other: none is lost, none comes twice. */
-function assertContiguous(text: string): void {
-  const numbers = [...text.matchAll(/^line (\d+)\r?$/gm)].map((match) => Number(match[1]));
-  assert.ok(numbers.length > 0);
-  for (const [index, number] of numbers.entries()) assert.equal(number, index + 1);
-}
 
 for (const how of ['stop', 'kill'] as const) {
   describe(`the daemon is ${how === 'stop' ? 'stopped' : 'killed'} and started again`, () => {
@@ -108,9 +101,7 @@ for (const how of ['stop', 'kill'] as const) {
       );
       for (const id of [piped, logged, shown]) await killAndRemove(id);
       await Promise.all([outputs[0].ended, outputs[2].ended]);
-      assertContiguous(outputs[0].text.replace(/line \d*$/, ''));
-      assertContiguous(outputs[2].text.replace(/line \d*\r?$/, ''));
-      assertContiguous(readFileSync(file, 'utf8').replace(/line \d*$/, ''));
+      for (const text of [outputs[0].text, outputs[2].text, readFileSync(file, 'utf8')]) assertContiguous(text);
       for (const output of outputs) output.close();
       for (const stdio of [pipes, terminal]) stdio.remove();
       rmSync(directory, { recursive: true });

@@ -43,8 +43,10 @@ export interface Daemon {
   readonly state: string;
   /** Of the process that runs now; undefined while it is down, or when it is not ours. */
   readonly pid: number | undefined;
-  /** Resolves when it answers; gives the milliseconds that took. */
-  start(): Promise<number>;
+  /** Resolves when it answers; gives the milliseconds that took. `environment` is for this start only. */
+  start(environment?: Readonly<Record<string, string>>): Promise<number>;
+  /** Resolves when it has ended by itself. */
+  ended(): Promise<void>;
   /** SIGTERM, and waits for its end. Rejects when it does not end by itself. */
   stop(): Promise<void>;
   /** SIGKILL, and waits for its end. */
@@ -124,13 +126,13 @@ export function createDaemon(options: DaemonOptions = {}): Daemon {
   let child: ChildProcess | undefined;
   let ended: Promise<void> = Promise.resolve();
 
-  function launch(): void {
+  function launch(further: Readonly<Record<string, string>>): void {
     const log = openSync(logFile, 'a');
     // A group of its own: an interrupt key meant for the test run must not reach it.
     const started = spawn(command[0] ?? '', command.slice(1), {
       stdio: ['ignore', log, log],
       detached: true,
-      env: environment,
+      env: { ...environment, ...further },
     });
     closeSync(log);
     child = started;
@@ -168,13 +170,14 @@ export function createDaemon(options: DaemonOptions = {}): Daemon {
     get pid() {
       return child?.pid;
     },
-    async start() {
+    async start(further = {}) {
       if (child !== undefined) throw new Error('the daemon runs already');
       const began = performance.now();
-      launch();
+      launch(further);
       await waitForReady(address, () => child !== undefined);
       return performance.now() - began;
     },
+    ended: () => ended,
     stop: () => down('SIGTERM'),
     kill: () => down('SIGKILL'),
     log: () => (existsSync(logFile) ? readFileSync(logFile, 'utf8') : ''),
@@ -196,6 +199,7 @@ export function externalDaemon(address: string): Daemon {
     state: directory,
     pid: undefined,
     start: () => waitForReady(address, () => true).then(() => 0),
+    ended: refuse,
     stop: () => Promise.resolve(),
     kill: refuse,
     log: () => '',
@@ -207,7 +211,7 @@ export function externalDaemon(address: string): Daemon {
  * Whether somebody accepts connections. A gRPC client that failed to connect would try again later,
  * even when it is closed by then: it is not to be made before.
  */
-function listens(address: string): Promise<boolean> {
+export function listens(address: string): Promise<boolean> {
   return new Promise((resolve) => {
     const socket = createConnection(address);
     const done = (answer: boolean) => (): void => {

@@ -21,8 +21,15 @@ export interface Fixture {
   inNewNamespace(): Client;
   /** A second connection, in the suite's namespace. */
   newConnection(): Client;
-  /** Ends the daemon, does `meanwhile`, and starts it again; gives the milliseconds until it answered. */
-  restart(how: 'stop' | 'kill', meanwhile?: () => Promise<void>): Promise<number>;
+  /**
+   * Ends the daemon, does `meanwhile`, and starts it again, with `environment` for this time; gives the
+   * milliseconds until it answered.
+   */
+  restart(
+    how: 'stop' | 'kill',
+    meanwhile?: () => Promise<void>,
+    environment?: Readonly<Record<string, string>>,
+  ): Promise<number>;
 }
 
 export interface FixtureOptions extends DaemonOptions {
@@ -114,10 +121,10 @@ export function useDaemon(options: FixtureOptions = {}): Fixture {
     },
     inNewNamespace: () => open(addNamespace()),
     newConnection: () => open(namespaces[0] ?? ''),
-    async restart(how, meanwhile) {
+    async restart(how, meanwhile, environment) {
       await running()[how]();
       await meanwhile?.();
-      const milliseconds = await running().start();
+      const milliseconds = await running().start(environment);
       // A connection that lost its daemon waits before it tries again: take a new one.
       client?.close();
       client = open(namespaces[0] ?? '');

@@ -4,6 +4,7 @@ import { fchmodSync } from 'node:fs';
 import { open, type FileHandle } from 'node:fs/promises';
 import { algorithmOf, formatDigest, type Algorithm } from '../lib/digest.ts';
 import { Failure, errnoCode } from '../lib/errors.ts';
+import { fault } from '../lib/fault.ts';
 import { instantOf, now, type Instant } from '../lib/time.ts';
 
 const READ_SIZE = 1 << 20;
@@ -61,6 +62,7 @@ export class IngestFile {
     if (this.#known !== undefined) await this.#rehash();
     this.#dirty = true;
     try {
+      await fault('content.write.before-append');
       // The digest is computed while the kernel takes the bytes.
       const written = this.#append(bytes);
       this.#hash.update(bytes);

@@ -5,6 +5,7 @@
 import { randomUUID } from 'node:crypto';
 import type { Publisher } from '../events/api.ts';
 import { alreadyExists, invalidArgument, unavailable } from '../lib/errors.ts';
+import { fault } from '../lib/fault.ts';
 import { NO_LABELS } from '../lib/labels.ts';
 import { now } from '../lib/time.ts';
 import type { LeaseHolder, Scope } from '../leases/api.ts';
@@ -111,10 +112,13 @@ export function createWriters(deps: WritersDeps): (scope: Scope, options: Ingest
     using _claim = await sweeper.claim(digest);
     if (file !== undefined && !(records.owned(digest) && (await files.has(digest)))) {
       await file.seal();
+      await fault('content.commit.before-rename');
       await files.place(file.path, digest);
     }
     try {
+      await fault('content.commit.before-record');
       const made = await record(scope, writer, finished);
+      await fault('content.commit.after-record');
       await file?.discard();
       await sweeper.removeIngest(writer.ingest.id);
       if (made === undefined) throw alreadyExists(`content ${digest}`);

@@ -144,6 +144,7 @@ export async function startDaemon(config: Config, deps: ComposeDeps): Promise<Da
     services,
   );
   await listen(server, config.grpc);
+  events.opened();
   gc.start();
 
   return {

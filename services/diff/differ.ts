@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto';
 import type { Content, Writer } from '../content/api.ts';
 import type { Scope } from '../leases/api.ts';
 import { failedPrecondition, Failure, isAlreadyExists } from '../lib/errors.ts';
+import { fault } from '../lib/fault.ts';
 import type { Labels } from '../lib/labels.ts';
 import type { Logger } from '../lib/log.ts';
 import type { Mount } from '../lib/mount.ts';
@@ -104,6 +105,7 @@ export function createDiffer({ content, mounts: temporary, tools, log }: DifferD
         place === undefined
           ? await temporary.withMounted(mounts, (folder) => applyTo({ folder, overlay: undefined }))
           : await applyTo(place);
+      await fault('diff.apply.after-extract');
       return { mediaType: UNCOMPRESSED, digest, size };
     },
 
@@ -116,7 +118,9 @@ export function createDiffer({ content, mounts: temporary, tools, log }: DifferD
       try {
         await writer.truncate();
         const target = { file: writer.file, compression, epoch: options.sourceDateEpoch };
-        layer = await commit(scope, writer, await compute(left, right, target, signal), options, mediaType);
+        const written = await compute(left, right, target, signal);
+        await fault('diff.compare.before-commit');
+        layer = await commit(scope, writer, written, options, mediaType);
         return layer;
       } finally {
         await writer.close();

@@ -1,5 +1,5 @@
-// Events: what happened, told to whoever subscribed. No replay; state is never derived from events
-// alone. A publisher never waits for a subscriber.
+// Events: what happened, told to whoever subscribed. No replay, but for what happened while nobody could
+// subscribe; state is never derived from events alone. A publisher never waits for a subscriber.
 import type { Instant } from '../lib/time.ts';
 
 export interface Envelope {
@@ -20,7 +20,8 @@ export interface Events extends Publisher {
   /** Takes a finished envelope (from a shim or a client). Throws `invalid argument` for an ill-formed one. */
   forward(envelope: Envelope): void;
   /**
-   * Envelopes that match any of the filters (all when none) from now on, until the signal aborts.
+   * Envelopes that match any of the filters (all when none) from now on, until the signal aborts; soon
+   * after the daemon's start also those from before it.
    * Throws `invalid argument` for a filter that cannot be parsed. A subscriber that does not keep up
    * is ended with `resource exhausted` when its bounded queue is full.
    */

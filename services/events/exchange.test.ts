@@ -1,9 +1,12 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'mocha';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { codec } from '../../proto/messages.ts';
 import { kindOf } from '../lib/errors.ts';
+import { now } from '../lib/time.ts';
 import type { Envelope } from './api.ts';
 import { createEvents } from './exchange.ts';
+import { createMissed } from './missed.ts';
 
 const EXIT = 'containerd.events.TaskExit';
 
@@ -34,7 +37,8 @@ describe('events', () => {
   it('reach every subscriber, in order, from the subscription on', async () => {
     const events = createEvents();
     const { signal } = new AbortController();
-    events.forward(envelope({ topic: '/too/early' }));
+    events.opened();
+    events.forward(envelope({ topic: '/too/early', timestamp: now() }));
     const subscribers = [events.subscribe([], signal), events.subscribe([], signal)];
     events.forward(envelope({ topic: '/a' }));
     events.publish('other', '/b', 'containerd.events.TaskPaused', { container_id: 'c2' });
@@ -47,6 +51,24 @@ describe('events', () => {
         ],
       );
     }
+  });
+
+  it('of the time when nobody could subscribe reach who subscribes soon after', async () => {
+    const events = createEvents(createMissed(20));
+    const { signal } = new AbortController();
+    events.forward(envelope({ topic: '/down' }));
+    events.publish('ns', '/recovered', 'containerd.events.TaskPaused', { container_id: 'c2' });
+    events.opened();
+    events.forward(envelope({ topic: '/live', timestamp: now() }));
+    events.forward(envelope({ topic: '/late' }));
+    const early = events.subscribe(['topic!="/recovered"'], signal);
+    events.forward(envelope({ topic: '/last' }));
+    const topics = (await take(early, 3)).map(({ topic }) => topic);
+    assert.deepEqual(topics, ['/down', '/late', '/last']);
+    await sleep(50);
+    const late = events.subscribe([], signal);
+    events.forward(envelope({ topic: '/next' }));
+    assert.equal((await take(late, 1))[0]?.topic, '/next');
   });
 
   const filtered: [filter: string, passes: boolean][] = [

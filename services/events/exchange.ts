@@ -7,6 +7,7 @@ import { validateIdentifier } from '../lib/identifiers.ts';
 import { now } from '../lib/time.ts';
 import type { Envelope, Events } from './api.ts';
 import { fieldsOf } from './fields.ts';
+import { createMissed } from './missed.ts';
 
 /** What one subscriber may leave unread: as many envelopes, as many bytes of payload. */
 const MAX_ENVELOPES = 8192;
@@ -14,10 +15,17 @@ const MAX_BYTES = 16 << 20;
 
 type Listener = (envelope: Envelope) => void;
 
-export function createEvents(): Events {
+/** The exchange as the daemon holds it. */
+export interface Exchange extends Events {
+  /** Clients can subscribe from now on: the first of them are told what happened before. */
+  opened(): void;
+}
+
+export function createEvents(missed = createMissed()): Exchange {
   const listeners = new Set<Listener>();
 
   const deliver = (envelope: Envelope): void => {
+    if (missed.active) missed.keep(envelope);
     for (const listener of listeners) listener(envelope);
   };
   const listen = (listener: Listener): (() => void) => {
@@ -28,7 +36,7 @@ export function createEvents(): Events {
   return {
     publish(namespace, topic, messageName, message) {
       // Most moments nobody listens: then an event costs nothing.
-      if (listeners.size === 0) return;
+      if (listeners.size === 0 && !missed.active) return;
       const value = codec(messageName).encode(message);
       deliver({ timestamp: now(), namespace, topic, event: { type_url: messageName, value } });
     },
@@ -39,22 +47,24 @@ export function createEvents(): Events {
     },
 
     subscribe(filters, signal) {
-      return subscription(parseFilters(filters), signal, listen);
+      return subscription(parseFilters(filters), missed.list(), signal, listen);
     },
 
     listen,
+    opened: () => missed.opened(),
   };
 }
 
 /** In effect from this call on, not from the first read. */
 function subscription(
   filter: Filter,
+  before: readonly Envelope[],
   signal: AbortSignal,
   listen: (listener: Listener) => () => void,
 ): AsyncIterable<Envelope> {
-  let queue: Envelope[] = [];
+  let queue = before.filter((envelope) => filter(fieldsOf(envelope)));
   let taken = 0;
-  let bytes = 0;
+  let bytes = queue.reduce((sum, { event }) => sum + event.value.length, 0);
   let ended = false;
   let overflow: Failure | undefined;
   let wake = (): void => undefined;

@@ -1,6 +1,7 @@
 // The LevelDB database: opened, migrated, written with sync, and opened anew after a refused write.
 import { Level } from 'level';
 import { Failure, kindOf } from '../lib/errors.ts';
+import { fault } from '../lib/fault.ts';
 import { createReserve, type Reserve } from './reserve.ts';
 import { MIGRATIONS, SCHEMA_VERSION } from './migrations.ts';
 
@@ -38,7 +39,13 @@ export class MetadataDatabase {
     for await (const entry of this.#database.iterator({ gt: VERSION_KEY })) yield entry;
   }
 
-  async close(): Promise<void> {
+  /** Ends it; what refused writes have left is set right when the disk takes that now. */
+  async stop(): Promise<void> {
+    if (this.#doubtful.size > 0) await this.#reopen().catch(() => undefined);
+    await this.#close();
+  }
+
+  async #close(): Promise<void> {
     const database = this.#database;
     this.#database = undefined;
     await this.#reserve.settled();
@@ -60,11 +67,13 @@ export class MetadataDatabase {
   async #write(operations: readonly Operation[]): Promise<void> {
     try {
       const database = this.#database ?? (await this.#reopen());
+      await fault('metadata.batch.before-write');
       await database.batch([...operations], { sync: true });
+      await fault('metadata.batch.after-write');
       this.#doubtful.clear();
     } catch (error) {
       for (const operation of operations) this.#doubtful.add(operation.key);
-      await this.close().catch(() => undefined);
+      await this.#close().catch(() => undefined);
       throw writeFailure(error);
     }
   }

@@ -1,5 +1,6 @@
 // The garbage collector: runs the mark in one transaction and the sweeps after it, when the scheduler
 // says so.
+import { fault } from '../lib/fault.ts';
 import type { Logger } from '../lib/log.ts';
 import type { Metadata } from './api.ts';
 import type { Collectable, GarbageCollector, GcObserver } from './gc-api.ts';
@@ -74,6 +75,7 @@ export function createGarbageCollector(deps: GcDeps): RunningCollector {
       kind.removed?.(namespace, key);
       unswept.add(kind.type);
     }
+    await fault('gc.sweep.before-files');
     await sweep();
     if (log.debugEnabled)
       log.debug('garbage collected', {

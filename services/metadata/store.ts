@@ -77,7 +77,7 @@ export class MetadataStore implements Metadata {
   async close(): Promise<void> {
     this.#state = 'closed';
     await this.flushed();
-    await this.#database.close();
+    await this.#database.stop();
   }
 
   update<T>(change: (transaction: Transaction) => T): Promise<T> {

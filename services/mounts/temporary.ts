@@ -5,6 +5,7 @@
 import { mkdir, mkdtemp, readdir, rm, rmdir } from 'node:fs/promises';
 import path from 'node:path';
 import { errnoCode } from '../lib/errors.ts';
+import { fault } from '../lib/fault.ts';
 import type { Logger } from '../lib/log.ts';
 import type { Mount } from '../lib/mount.ts';
 import type { TemporaryMounts } from './api.ts';
@@ -46,6 +47,7 @@ export function createTemporaryMounts({ folder, calls, log }: TemporaryMountsDep
       let result;
       try {
         if (mounted) await calls.mount(mounts, root);
+        await fault('mounts.temporary.after-mount');
         result = await work(root);
       } catch (error) {
         await release(root, mounted).catch((second: unknown) => {

@@ -6,6 +6,7 @@
 //     shim                link to the shim's program; made before it is started
 //     address             where our shim listens; written by itself
 //     bootstrap.json      where another shim listens; written when it answered
+//     deleted             the task is deleted, and who asked is being told; empty
 //     log                 the FIFO that shims write their log to (shim-log.ts)
 //
 // A folder whose name begins with a dot is a bundle that is being removed. Files are written without
@@ -15,8 +16,10 @@
 import {
   chmodSync,
   chownSync,
+  closeSync,
   existsSync,
   mkdirSync,
+  openSync,
   readFileSync,
   readdirSync,
   readlinkSync,
@@ -241,6 +244,15 @@ export function loadEndpoint(bundle: Bundle, own: boolean): Endpoint | undefined
     // Cut short by a crash while it was written: as if it had not been.
     return undefined;
   }
+}
+
+/** From here on the end of the bundle's shim is no news: what is left only has to be removed. */
+export function markDeleted(bundle: Bundle): void {
+  closeSync(openSync(path.join(bundle.path, 'deleted'), 'w', 0o600));
+}
+
+export function isDeleted(bundle: Bundle): boolean {
+  return existsSync(path.join(bundle.path, 'deleted'));
 }
 
 function readText(bundle: Bundle, name: string): string | undefined {

@@ -7,6 +7,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { StateResponse } from '../../proto/gen/containerd.task.v2.ts';
 import { isNotFound } from '../lib/errors.ts';
+import { fault } from '../lib/fault.ts';
 import { createLimit } from '../lib/limit.ts';
 import type { Recovery } from '../lib/recovery.ts';
 import { loadBinary, loadEndpoint, type Bundle } from './bundle.ts';
@@ -116,6 +117,7 @@ async function endUnused(task: ShimTask, { cleanup, forget, ...deps }: RecoverDe
 async function watch(task: ShimTask, deps: RecoverDeps): Promise<void> {
   if (task.state !== 'live') return;
   try {
+    await fault('runtime.recover.before-connect');
     await task.connect();
   } catch (error) {
     // One that is gone by now is cleaned up after, as always.

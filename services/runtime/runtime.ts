@@ -4,6 +4,7 @@
 import type { Any } from '../../proto/gen/google.protobuf.ts';
 import type { Publisher } from '../events/api.ts';
 import { alreadyExists, Failure, isAlreadyExists, isNotFound, notFound } from '../lib/errors.ts';
+import { fault } from '../lib/fault.ts';
 import { validateIdentifier } from '../lib/identifiers.ts';
 import { createLimit } from '../lib/limit.ts';
 import type { Logger } from '../lib/log.ts';
@@ -11,7 +12,7 @@ import type { Recovery } from '../lib/recovery.ts';
 import type { Actions } from './actions.ts';
 import { socketPath } from './answer.ts';
 import type { Exit, NewTask, RuntimeLifecycle } from './api.ts';
-import { saveBinary, saveEndpoint, type Bundle, type Bundles } from './bundle.ts';
+import { isDeleted, markDeleted, saveBinary, saveEndpoint, type Bundle, type Bundles } from './bundle.ts';
 import { createCleanup, unknownExit } from './cleanup.ts';
 import { createAskAll, type AskAll } from './ask-all.ts';
 import { recoverTasks } from './recover.ts';
@@ -93,9 +94,11 @@ export function createRuntime(deps: RuntimeDeps): RuntimeLifecycle {
 
   async function start(bundle: Bundle, shim: Shim, request: NewTask, signal: AbortSignal): Promise<ShimTask> {
     try {
+      await fault('runtime.create.after-bundle');
       deps.shimLog.link(bundle);
       saveBinary(bundle, shim.path);
       const endpoint = await actions.start(shim, bundle, request.options);
+      await fault('runtime.create.after-start');
       if (!shim.own) saveEndpoint(bundle, endpoint);
       signal.throwIfAborted();
       const task = shimTask({ bundle, shim, endpoint }, CONNECT_TIMEOUT);
@@ -120,6 +123,7 @@ export function createRuntime(deps: RuntimeDeps): RuntimeLifecycle {
         .catch((error: unknown) => {
           throw wrap('failed to create shim task', error);
         });
+      await fault('runtime.create.after-create');
       task.pid = pid;
       return task;
     } catch (error) {
@@ -132,11 +136,20 @@ export function createRuntime(deps: RuntimeDeps): RuntimeLifecycle {
   async function lose(task: ShimTask): Promise<void> {
     task.state = 'lost';
     log.warn('shim disconnected, cleaning up after it', about(task));
+    const isNews = !isDeleted(task.folder);
     const exit = await limit(() => cleanup.afterLoss(task.folder, task.shim, task.pid));
-    cleanup.report(task.folder, exit);
+    if (isNews) cleanup.report(task.folder, exit);
     log.warn('cleaned up after shim', { ...about(task), pid: exit.pid, status: exit.status });
     forget(task);
     task.finish('lost', exit);
+  }
+
+  function noteDeleted(task: ShimTask): void {
+    try {
+      markDeleted(task.folder);
+    } catch (error) {
+      log.warn('deletion not noted: a daemon killed now would report an exit twice', { ...about(task), error });
+    }
   }
 
   async function deleteTask(task: ShimTask): Promise<Exit> {
@@ -152,7 +165,10 @@ export function createRuntime(deps: RuntimeDeps): RuntimeLifecycle {
     }
     // Told by the shim: the end of the connection is no news from here on.
     task.state = 'deleted';
+    noteDeleted(task);
+    await fault('runtime.delete.after-shim');
     await cleanup.shutdown(task);
+    await fault('runtime.delete.before-bundle');
     await cleanup.removeBundle(task.folder);
     forget(task);
     task.finish('deleted', exit);

@@ -1,5 +1,6 @@
 // Removes trees in the background, one at a time: removal competes with running containers for the
 // disk, and nobody waits for it but cleanup().
+import { fault } from '../lib/fault.ts';
 import type { Logger } from '../lib/log.ts';
 import type { Driver } from './api.ts';
 
@@ -19,6 +20,7 @@ export function createReaper(driver: Driver, log: Logger): Reaper {
   async function run(): Promise<void> {
     for (const id of waiting) {
       try {
+        await fault('snapshots.remove.before-files');
         await driver.remove(id);
       } catch (error) {
         failure ??= error instanceof Error ? error : new Error(String(error));

@@ -2,6 +2,7 @@
 // share one sync. Until then the record carries the boot in which it was made: when the machine stops
 // in between, the files may be lost, so the next daemon removes the snapshot with all that was made on
 // it. Never is there a committed snapshot with files missing.
+import { fault } from '../lib/fault.ts';
 import type { Logger } from '../lib/log.ts';
 import type { Metadata } from '../metadata/api.ts';
 import type { Driver } from './api.ts';
@@ -46,7 +47,9 @@ export function createSettler({ driver, table, metadata, log, boot }: SettlerDep
   async function settle(): Promise<void> {
     const ids = new Set(unsettled().map(([, , record]) => record.id));
     if (ids.size === 0) return;
+    await fault('snapshots.commit.before-sync');
     await driver.sync();
+    await fault('snapshots.commit.after-sync');
     await metadata.update((transaction) => {
       for (const [namespace, key, record] of unsettled()) {
         if (ids.has(record.id)) transaction.put(table, namespace, key, { ...record, unsettled: null });

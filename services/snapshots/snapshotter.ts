@@ -3,6 +3,7 @@
 // The order that makes a crash harmless: a tree is made before its record is written, and removed
 // after its record is gone. Whatever tree has no record is garbage, removed at start and by cleanup().
 import { alreadyExists, failedPrecondition, invalidArgument, notFound, notImplemented } from '../lib/errors.ts';
+import { fault } from '../lib/fault.ts';
 import { parseFilters } from '../lib/filters.ts';
 import { validateLabels, withLabel, type Labels } from '../lib/labels.ts';
 import type { Logger } from '../lib/log.ts';
@@ -94,6 +95,7 @@ export function createSnapshotter(deps: SnapshotterDeps): LocalSnapshotter {
     unborn.add(id);
     try {
       await driver.create(tree);
+      await fault('snapshots.prepare.before-record');
       await metadata.update((transaction) => {
         const created = now();
         const record: SnapshotRecord = {
@@ -201,6 +203,7 @@ export function createSnapshotter(deps: SnapshotterDeps): LocalSnapshotter {
       const tree = treeOf(table, namespace, { ...active, parent: newParent, labels });
       const usage = await driver.usage(tree);
       await driver.commit(tree);
+      await fault('snapshots.commit.before-record');
       await metadata.update((transaction) => {
         refuseName(namespace, name);
         const record = committable(namespace, key);
