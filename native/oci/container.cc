@@ -332,8 +332,11 @@ Result<> Container::destroy() {
 namespace {
 
 Result<> remove_unstated_cgroup(const std::string& bundle) {
-  auto spec = read_spec(bundle);
-  if (!spec) return {};  // nothing can have been made of it
+  std::string path = config_path(bundle);
+  auto text = read_config(path);
+  if (!text) return {};  // nothing can have been made of it
+  auto spec = parse_config(path, *text);
+  if (!spec) return {};
   DAVIT_ASSIGN(Cgroup cgroup,
                Cgroup::find(spec->cgroups_path, bundle.substr(bundle.rfind('/') + 1)));
   // An init whose creator has died ends by itself.
