@@ -60,6 +60,23 @@ export interface StorePlace {
   readonly unpacks: readonly Unpack[];
 }
 
+/** An archive as a source. */
+export interface ArchiveSource {
+  readonly bytes: AsyncIterable<Buffer>;
+  /** Compresses layers that are not; of Docker archives only. */
+  readonly compress: boolean;
+}
+
+/** An archive as a destination. */
+export interface ArchiveTarget {
+  /** Of an index what suits these; all when empty, and all must be here. */
+  readonly platforms: readonly Platform[];
+  readonly skipDockerManifest: boolean;
+  readonly skipNonDistributable: boolean;
+  /** Takes the archive, resolves when it is sent. */
+  send(bytes: AsyncIterable<Uint8Array>): Promise<void>;
+}
+
 export interface Transfers {
   /**
    * Stores the image under its names, with all content that the platforms need, unpacked where asked.
@@ -71,6 +88,10 @@ export interface Transfers {
    * content of a platform that is wanted and not here.
    */
   push(scope: Scope, from: StorePlace, to: RegistryPlace, report: Report, signal: AbortSignal): Promise<void>;
+  /** Stores an archive's images under the names that it and `to` give. Throws `invalid argument` for no archive. */
+  import(scope: Scope, from: ArchiveSource, to: StorePlace, report: Report, signal: AbortSignal): Promise<void>;
+  /** Sends images as an archive. Throws `not found` for an image, and for content that is wanted and not here. */
+  export(scope: Scope, from: StorePlace, to: ArchiveTarget, report: Report): Promise<void>;
   /** Stores what an image points to under further names. Throws `not found`. */
   tag(scope: Scope, from: StorePlace, to: StorePlace): Promise<void>;
 }

@@ -51,8 +51,7 @@ export function createDownloader({ content, jobs }: DownloadDeps): Downloader {
   }
 
   async function fill(download: Download, writer: Writer, signal: AbortSignal): Promise<boolean> {
-    const { descriptor, scope } = download;
-    const { size, digest } = descriptor;
+    const { size } = download.descriptor;
     let moved = false;
     try {
       if (writer.status.offset > size) await writer.truncate();
@@ -67,21 +66,25 @@ export function createDownloader({ content, jobs }: DownloadDeps): Downloader {
         }
         moved ||= writer.status.offset > before;
       }
-      await writer.commit({ size, expected: digest });
+      await commit(download, writer);
       return moved;
-    } catch (error) {
-      if (isAlreadyExists(error)) return moved;
-      // Wrong bytes are no beginning for another attempt.
-      if (kindOf(error) === 'failed precondition') {
-        await writer.close();
-        await content.abort(scope, refKey(descriptor)).catch(() => undefined);
-        throw new Failure('data loss', `${digest}: what the registry sent has another digest: data loss`, {
-          cause: error,
-        });
-      }
-      throw error;
     } finally {
       await writer.close();
+    }
+  }
+
+  async function commit({ descriptor, scope }: Download, writer: Writer): Promise<void> {
+    const { size, digest } = descriptor;
+    try {
+      await writer.commit({ size, expected: digest });
+    } catch (error) {
+      if (isAlreadyExists(error)) return;
+      if (kindOf(error) !== 'failed precondition') throw error;
+      // Wrong bytes are no beginning for another attempt.
+      await content.abort(scope, refKey(descriptor)).catch(() => undefined);
+      throw new Failure('data loss', `${digest}: what the registry sent has another digest: data loss`, {
+        cause: error,
+      });
     }
   }
 

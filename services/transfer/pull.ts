@@ -5,31 +5,29 @@ import type { Images } from '../images/api.ts';
 import type { Leases, Scope } from '../leases/api.ts';
 import { Failure, invalidArgument, notFound } from '../lib/errors.ts';
 import type { Logger } from '../lib/log.ts';
-import { formatPlatform, normalizePlatform, samePlatform } from '../lib/platforms.ts';
+import { formatPlatform, samePlatform } from '../lib/platforms.ts';
 import type { Reference } from '../lib/references.ts';
-import type { Namespaces } from '../namespaces/api.ts';
 import type { StorePlace, Transfers } from './api.ts';
-import { isConfig, isIndex, isManifest, MAX_DOCUMENT, parseConfig, type Descriptor } from './documents.ts';
+import { isConfig, isIndex, isManifest, MAX_DOCUMENT, type Descriptor } from './documents.ts';
 import type { Downloader } from './download.ts';
+import type { ImageUnpacker } from './image.ts';
 import { addLabels, neededLabels, sourceLabel } from './labels.ts';
 import { withLease } from './lease.ts';
 import { createLimit, type Limit } from './limit.ts';
-import { readChildren, readDocument } from './read.ts';
+import { readChildren } from './read.ts';
 import type { Repository } from './registry/client.ts';
 import type { OpenRepository } from './repositories.ts';
 import { storedNames, storeImage } from './store.ts';
 import { together } from './together.ts';
 import { Tracker } from './tracker.ts';
-import type { Unpacker } from './unpack.ts';
 
 export interface PullDeps {
   readonly content: Content;
   readonly images: Images;
   readonly leases: Leases;
-  readonly namespaces: Namespaces;
   readonly log: Logger;
   readonly download: Downloader;
-  readonly unpack: Unpacker;
+  readonly unpackImage: ImageUnpacker;
   readonly open: OpenRepository;
   /** Blobs of one image at a time. */
   readonly maxDownloads: number;
@@ -49,10 +47,9 @@ interface Pull {
 
 const MAX_DEPTH = 4;
 const MAX_DOCUMENTS = 2000;
-const DEFAULT_SNAPSHOTTER = 'overlayfs';
 
 export function createPull(deps: PullDeps): Transfers['pull'] {
-  const { content, images, leases, namespaces, log, download, unpack } = deps;
+  const { content, images, leases, log, download, unpackImage } = deps;
 
   /** The blob is here, labelled with where it came from and with `more`. */
   async function fetch(pull: Pull, descriptor: Descriptor, signal: AbortSignal): Promise<void> {
@@ -113,7 +110,7 @@ export function createPull(deps: PullDeps): Transfers['pull'] {
     await together(signal, [
       async (joint) => {
         await fetch(pull, config, joint);
-        await unpackAll(pull, config, layers, arrived, joint);
+        await unpackImage(pull.scope, pull.to, found, pull.tracker, arrived, joint);
       },
       (joint) => {
         for (const layer of layers) {
@@ -123,27 +120,6 @@ export function createPull(deps: PullDeps): Transfers['pull'] {
         return Promise.all(arrivals.values());
       },
     ]);
-  }
-
-  async function unpackAll(
-    pull: Pull,
-    config: Descriptor,
-    layers: readonly Descriptor[],
-    arrived: (layer: Descriptor) => Promise<void>,
-    signal: AbortSignal,
-  ): Promise<void> {
-    const { scope, to, tracker } = pull;
-    if (to.unpacks.length === 0 || !isConfig(config.mediaType)) return;
-    const parsed = parseConfig(await readDocument(content, scope.namespace, config.digest), config);
-    const { os } = normalizePlatform(parsed.platform);
-    const named = to.unpacks.filter(({ platform }) => normalizePlatform(platform).os === os);
-    const usual = namespaces.labels(scope.namespace).get('containerd.io/defaults/snapshotter') || DEFAULT_SNAPSHOTTER;
-    const snapshotters = new Set(named.map(({ snapshotter }) => snapshotter || usual));
-    for (const snapshotter of snapshotters) {
-      const manifest = { config, layers };
-      const progress = (layer: Descriptor, state: 'extracting' | 'extracted'): void => tracker.enter(layer, state);
-      await unpack({ scope, manifest, config: parsed, snapshotter, arrived, progress }, signal);
-    }
   }
 
   return (scope, from, to, report, signal) =>

@@ -5,7 +5,12 @@ import {
   type TransferRequest,
   type TransferService,
 } from '../../proto/gen/containerd.services.transfer.v1.ts';
-import type { ImageStore, OCIRegistry } from '../../proto/gen/containerd.types.transfer.ts';
+import type {
+  ImageExportStream,
+  ImageImportStream,
+  ImageStore,
+  OCIRegistry,
+} from '../../proto/gen/containerd.types.transfer.ts';
 import type { Any } from '../../proto/gen/google.protobuf.ts';
 import type { Call } from '../grpc/call.ts';
 import { registration, type Registration } from '../grpc/handlers.ts';
@@ -13,7 +18,8 @@ import { Failure, invalidArgument, notFound } from '../lib/errors.ts';
 import type { Stream, Streams } from '../streaming/api.ts';
 import type { RegistryPlace, Report, Transfers } from './api.ts';
 import { askOver } from './ask.ts';
-import { progressToWire, storeFromWire } from './convert.ts';
+import { receiveBytes, sendBytes } from './bytes.ts';
+import { platformFromWire, progressToWire, storeFromWire } from './convert.ts';
 
 const PREFIX = 'containerd.types.transfer.';
 
@@ -70,6 +76,27 @@ async function run(
       const place = registryPlace(to<OCIRegistry>(), take);
       return await transfers.push(scope, storeFromWire(from<ImageStore>()), place, report, call.signal);
     }
+    case 'ImageImportStream ImageStore': {
+      const { stream, force_compress: compress } = from<ImageImportStream>();
+      const archive = { bytes: receiveBytes(take(stream)), compress };
+      return await transfers.import(scope, archive, storeFromWire(to<ImageStore>()), report, call.signal);
+    }
+    case 'ImageStore ImageExportStream': {
+      const wire = to<ImageExportStream>();
+      const stream = take(wire.stream);
+      const archive = {
+        platforms: wire.all_platforms ? [] : wire.platforms.map(platformFromWire),
+        skipDockerManifest: wire.skip_compatibility_manifest,
+        skipNonDistributable: wire.skip_non_distributable,
+        send: (bytes: AsyncIterable<Uint8Array>) => sendBytes(stream, bytes),
+      };
+      return await transfers.export(scope, storeFromWire(from<ImageStore>()), archive, report);
+    }
+    case 'ImageImportStream ImageExportStream':
+      return await sendBytes(
+        take(to<ImageExportStream>().stream),
+        receiveBytes(take(from<ImageImportStream>().stream)),
+      );
     case 'ImageStore ImageStore':
       return await transfers.tag(scope, storeFromWire(from<ImageStore>()), storeFromWire(to<ImageStore>()));
     default:

@@ -24,6 +24,31 @@ export function storedNames({ name, extraReferences }: StorePlace, digest: strin
   return names;
 }
 
+/** The names of an image in an archive: what the archive says, seen through the prefixes. */
+export function importedNames({ extraReferences }: StorePlace, { digest, annotations = {} }: Descriptor): string[] {
+  const names: string[] = [];
+  for (const { name: prefix, isPrefix, allowOverwrite, addDigest, skipNamedDigest } of extraReferences) {
+    if (!isPrefix) continue;
+    const own = annotated(annotations, prefix, allowOverwrite);
+    if (own !== '') names.push(own);
+    if (addDigest && (own === '' || !skipNamedDigest)) names.push(`${prefix}@${digest}`);
+  }
+  return names;
+}
+
+function annotated(annotations: Readonly<Record<string, string>>, prefix: string, overwrite: boolean): string {
+  const full = annotations['io.containerd.image.name'] ?? '';
+  if (full !== '') return overwrite || below(full, prefix) ? full : '';
+  const ref = annotations['org.opencontainers.image.ref.name'] ?? '';
+  if (ref === '') return '';
+  if (!/[/:@]/.test(ref)) return `${prefix}:${ref}`;
+  return overwrite || below(ref, prefix) ? ref : '';
+}
+
+function below(name: string, prefix: string): boolean {
+  return name.startsWith(prefix) && (name.length === prefix.length || /[:/@]/.test(name[prefix.length] ?? ''));
+}
+
 /**
  * Stores the descriptor under all names; an image that has one of them now points here. Throws
  * `not found` when there is no name.

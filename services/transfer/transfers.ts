@@ -8,6 +8,9 @@ import type { Namespaces } from '../namespaces/api.ts';
 import type { Snapshots } from '../snapshots/api.ts';
 import type { Transfers } from './api.ts';
 import { createDownloader } from './download.ts';
+import { createExport } from './export.ts';
+import { createImageUnpacker } from './image.ts';
+import { createImport } from './import.ts';
 import { createJobs } from './jobs.ts';
 import { createPull } from './pull.ts';
 import { createPush } from './push.ts';
@@ -40,9 +43,12 @@ export function createTransfers(deps: TransfersDeps, options: TransfersOptions):
   const open = createRepositories({ folders: options.hostsFolders, environment: options.environment });
   const download = createDownloader({ content, jobs: createJobs() });
   const unpack = createUnpacker({ ...deps, jobs: createJobs() });
+  const unpackImage = createImageUnpacker({ ...deps, unpack });
   return {
-    pull: createPull({ ...deps, download, unpack, open, maxDownloads: options.maxDownloads }),
+    pull: createPull({ ...deps, download, unpackImage, open, maxDownloads: options.maxDownloads }),
     push: createPush({ ...deps, upload: createUploader(content), open, maxUploads: options.maxUploads }),
+    import: createImport({ ...deps, unpackImage }),
+    export: createExport(deps),
     tag: createTag(deps.images),
   };
 }

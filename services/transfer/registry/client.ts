@@ -108,7 +108,8 @@ export function createRepository(reference: Reference, options: RepositoryOption
       const location = answer.header('location');
       if (!REDIRECTS.has(answer.status) || location === undefined || !readOnly) return answer;
       answer.discard();
-      if (hops === MAX_REDIRECTS) throw new Failure('unavailable', `more than ${MAX_REDIRECTS} redirects: unavailable`);
+      if (hops === MAX_REDIRECTS)
+        throw new Failure('failed precondition', `more than ${MAX_REDIRECTS} redirects: failed precondition`);
       const next = redirected(exchange.url, location);
       const same = next.host === first.url.host && next.protocol === first.url.protocol;
       const { authorization: _own, ...others } = first.headers;

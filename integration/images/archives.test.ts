@@ -1,0 +1,114 @@
+// Archives through the Transfer service: import, export, tag.
+import { strict as assert } from 'node:assert';
+import { before, describe, it } from 'mocha';
+import { packMessage } from '../../client/any.ts';
+import type { Client } from '../../client/connect.ts';
+import { isNotImplemented } from '../../client/errors.ts';
+import { openStream } from '../../client/streams.ts';
+import { receiveAll, sendAll } from '../harness/byte-streams.ts';
+import { fails, present } from '../harness/expect.ts';
+import { useDaemon } from '../harness/fixture.ts';
+import { busyboxImage, layeredImage, ociArchive } from '../harness/image.ts';
+import { chainId } from '../harness/store.ts';
+
+const TYPES = 'containerd.types.transfer';
+const PLATFORM = { os: 'linux', architecture: process.arch === 'x64' ? 'amd64' : process.arch };
+const NAMED = { extra_references: [{ name: 'docker.io/test', is_prefix: true, allow_overwrite: true }] };
+
+describe('archives through the Transfer service', () => {
+  const t = useDaemon();
+  const layered = layeredImage();
+  const busybox = busyboxImage();
+
+  before(async function () {
+    try {
+      await t.client.transfer.Transfer({ source: { type_url: 'x' }, destination: { type_url: 'x' } });
+    } catch (error) {
+      if (isNotImplemented(error) && /unknown service/.test(error.message)) this.skip();
+    }
+  });
+
+  async function importArchive(client: Client, bytes: Buffer, store: object = NAMED): Promise<void> {
+    const stream = await openStream(client, 'import');
+    const sent = sendAll(stream, bytes).catch(() => undefined);
+    try {
+      await client.transfer.Transfer({
+        source: packMessage(`${TYPES}.ImageImportStream`, { stream: stream.id }),
+        destination: packMessage(`${TYPES}.ImageStore`, store),
+      });
+    } finally {
+      stream.call.cancel();
+      await sent;
+    }
+  }
+
+  async function exportImage(client: Client, name: string, more: object = {}): Promise<Buffer> {
+    const stream = await openStream(client, 'export');
+    const received = receiveAll(stream);
+    try {
+      await client.transfer.Transfer({
+        source: packMessage(`${TYPES}.ImageStore`, { name }),
+        destination: packMessage(`${TYPES}.ImageExportStream`, { stream: stream.id, platforms: [PLATFORM], ...more }),
+      });
+      // containerd does not end the stream when all is sent.
+      if (t.target === 'containerd') setTimeout(() => stream.call.cancel(), 500);
+      return await received;
+    } finally {
+      stream.call.cancel();
+    }
+  }
+
+  it('imports all images of an archive, held and unpacked', async () => {
+    const client = t.inNewNamespace();
+    const unpacks = [{ platform: PLATFORM, snapshotter: 'overlayfs' }];
+    await importArchive(client, ociArchive([layered, busybox]), { ...NAMED, unpacks, labels: { color: 'blue' } });
+    const { images } = await client.images.List({});
+    assert.deepEqual(images.map(({ name }) => name).toSorted(), [busybox.name, layered.name].toSorted());
+    assert.deepEqual(images[0]?.labels, { color: 'blue' });
+    const { info } = await client.content.Info({ digest: layered.manifest.digest });
+    assert.equal(present(info).labels['containerd.io/gc.ref.content.config'], layered.config.digest);
+    for (const { layers } of [layered, busybox])
+      await client.snapshots.Stat({ snapshotter: 'overlayfs', key: chainId(layers.map(({ diffId }) => diffId)) });
+  });
+
+  it('exports what can be imported again', async () => {
+    const [one, other] = [t.inNewNamespace(), t.inNewNamespace()];
+    await importArchive(one, ociArchive([layered]));
+    const archive = await exportImage(one, layered.name);
+    await importArchive(other, archive);
+    const { image } = await other.images.Get({ name: layered.name });
+    assert.equal(image?.target?.digest, layered.manifest.digest);
+    for (const { descriptor } of layered.layers) await other.content.Info({ digest: descriptor.digest });
+  });
+
+  it('gives an image a further name', async () => {
+    const client = t.inNewNamespace();
+    await importArchive(client, ociArchive([busybox]));
+    const tagged = 'docker.io/test/other:2';
+    await client.transfer.Transfer({
+      source: packMessage(`${TYPES}.ImageStore`, { name: busybox.name }),
+      destination: packMessage(`${TYPES}.ImageStore`, { name: tagged }),
+    });
+    assert.equal((await client.images.Get({ name: tagged })).image?.target?.digest, busybox.manifest.digest);
+    const again = packMessage(`${TYPES}.ImageStore`, { name: 'docker.io/test/none:1' });
+    await fails(
+      client.transfer.Transfer({ source: again, destination: again }),
+      'not found',
+      /docker\.io\/test\/none:1/,
+    );
+  });
+
+  it('says what cannot be done', async () => {
+    const client = t.inNewNamespace();
+    await fails(exportImage(client, 'docker.io/test/none:1'), 'not found');
+    if (t.target !== 'davit') return;
+    await fails(importArchive(client, Buffer.alloc(10240)), 'invalid argument', /neither an OCI layout nor/);
+    await fails(importArchive(client, Buffer.from('rubbish'.repeat(1000))), 'invalid argument', /^archive: /);
+    const stream = packMessage(`${TYPES}.ImageImportStream`, { stream: 'nobody' });
+    const store = packMessage(`${TYPES}.ImageStore`, NAMED);
+    await fails(client.transfer.Transfer({ source: stream, destination: store }), 'not found', /stream "nobody"/);
+    await fails(client.transfer.Transfer({ source: store, destination: stream }), 'not implemented');
+    const { leases } = await client.leases.List({});
+    assert.deepEqual(leases, []);
+  });
+});
