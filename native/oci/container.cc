@@ -16,6 +16,7 @@
 #include "native/oci/cgroup/cgroup.h"
 #include "native/oci/cgroup/oom.h"
 #include "native/oci/channel.h"
+#include "native/oci/container_state.h"
 #include "native/oci/exec.h"
 #include "native/oci/hooks.h"
 #include "native/oci/json_text.h"
@@ -26,90 +27,7 @@
 #include "native/oci/start_socket.h"
 #include "native/oci/state_file.h"
 
-#ifndef CLONE_NEWTIME
-#define CLONE_NEWTIME 0x00000080
-#endif
-
 namespace davit::oci {
-namespace {
-
-constexpr std::size_t kLargestConfig = 16 << 20;
-constexpr int kAnyNamespace = CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS |
-                              CLONE_NEWUSER | CLONE_NEWCGROUP | CLONE_NEWTIME;
-
-Result<std::string> read_config(const std::string& path) {
-  return kernel::read_file(AT_FDCWD, path.c_str(), kLargestConfig);
-}
-
-Result<Spec> parse_config(const std::string& path, const std::string& text) {
-  auto spec = parse_spec(text);
-  if (!spec) return wrap('"' + path + '"', std::move(spec).error());
-  return spec;
-}
-
-std::string config_path(const std::string& bundle) {
-  return bundle + "/config.json";
-}
-
-// What the container was created from: a later change of its bundle is not for it.
-Result<Spec> read_kept_spec(const StateFile& state, const std::string& state_dir) {
-  std::string path =
-      state_dir == state.bundle ? config_path(state.bundle) : state_dir + '/' + kKeptSpec;
-  DAVIT_ASSIGN(std::string text, read_config(path));
-  return parse_config(path, text);
-}
-
-Result<> keep_spec(const std::string& state_dir, const std::string& text) {
-  DAVIT_ASSIGN(Fd dir, kernel::open_at(AT_FDCWD, state_dir.c_str(), O_PATH | O_DIRECTORY));
-  return kernel::replace_file(dir.get(), kKeptSpec, text, 0600);
-}
-
-// Only hooks and a seccomp agent read them.
-std::string annotations_json(const Spec& spec) {
-  const Hooks& hooks = spec.hooks;
-  std::string out;
-  bool any = spec.seccomp && spec.seccomp->notify;
-  for (const auto* list : {&hooks.prestart, &hooks.create_runtime, &hooks.create_container,
-                           &hooks.start_container, &hooks.poststart, &hooks.poststop})
-    any |= !list->empty();
-  if (!any) return out;
-  for (const auto& [key, value] : spec.annotations)
-    out += (out.empty() ? '{' : ',') + json::quote(key) + ':' + json::quote(value);
-  return out.empty() ? out : out + '}';
-}
-
-}  // namespace
-
-struct Container::State {
-  CreateOptions options;
-  StateFile file;
-  std::string state_dir;
-  Fd pidfd, console;
-  Fd socket;  // to init until it is started
-  std::vector<std::string> warnings;
-  Cgroup cgroup;
-  // What is left of the spec when the container runs.
-  int namespaces = 0;
-  bool joins_pid = false;
-  std::optional<SeccompFilter> seccomp;
-  std::optional<std::uint64_t> personality;
-  std::optional<MemoryPolicy> memory_policy;
-  HookState hook_state;
-  std::vector<Hook> poststart, poststop;
-  bool has_start_hooks = false;
-
-  void keep(Spec& spec) {
-    for (const Namespace& one : spec.namespaces) namespaces |= one.flag & kAnyNamespace;
-    joins_pid = spec.find_namespace(CLONE_NEWPID) != nullptr;
-    seccomp = std::move(spec.seccomp);
-    personality = spec.personality;
-    memory_policy = std::move(spec.memory_policy);
-    has_start_hooks = !spec.hooks.start_container.empty();
-    hook_state = {spec.oci_version, file.id, file.bundle, annotations_json(spec)};
-    poststart = std::move(spec.hooks.poststart);
-    poststop = std::move(spec.hooks.poststop);
-  }
-};
 
 Container::Container(std::unique_ptr<State> state) : state_(std::move(state)) {}
 Container::~Container() = default;
@@ -217,6 +135,11 @@ const std::vector<std::string>& Container::warnings() const {
 }
 
 Result<> Container::start() {
+  if (state_->restored) {
+    state_->restored = false;
+    DAVIT_TRY(kill_all(SIGCONT));
+    return run_hooks(state_->poststart, "poststart", state_->hook_state.json("running", pid()));
+  }
   if (!state_->socket) {
     DAVIT_ASSIGN(state_->socket, connect_to_start(state_->state_dir));
   }

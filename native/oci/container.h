@@ -46,6 +46,16 @@ struct ExecOptions {
   std::vector<std::string> cgroups;
 };
 
+// Of a checkpoint and of a restore from one; both need the program criu.
+struct CheckpointOptions {
+  std::string image_path;   // absolute: the folder of the images
+  std::string work_path;    // for criu's log; empty: the images', or the state folder
+  std::string parent_path;  // of an earlier checkpoint, relative to the images
+  bool leave_running = false;
+  bool tcp_established = false, external_unix_sockets = false, shell_job = false;
+  bool file_locks = false, empty_network = false;
+};
+
 // A process in the container. The caller reaps it.
 struct Process {
   pid_t pid = -1;  // in the caller's pid namespace
@@ -66,6 +76,9 @@ struct OomWatch {
 class Container {
  public:
   static Result<std::unique_ptr<Container>> create(const CreateOptions& options);
+  // From a checkpoint: in the state of one that was created; start() lets it go on.
+  static Result<std::unique_ptr<Container>> restore(const CreateOptions& options,
+                                                    const CheckpointOptions& checkpoint);
   // A container that another process created, from its state.json. Its init may be gone.
   static Result<std::unique_ptr<Container>> load(const std::string& state_dir);
   ~Container();
@@ -84,6 +97,8 @@ class Container {
 
   Result<> kill(int signal);      // init only; ESRCH when it is gone
   Result<> kill_all(int signal);  // every process of the container's cgroup
+  // Without leave_running init has ended when this returns.
+  Result<> checkpoint(const CheckpointOptions& options);
   Result<> pause();
   Result<> resume();
   Result<bool> paused() const;
@@ -96,8 +111,9 @@ class Container {
   // removes state.json. Goes on past a failure and returns the first.
   Result<> destroy();
 
- private:
   struct State;
+
+ private:
   explicit Container(std::unique_ptr<State> state);
   std::unique_ptr<State> state_;
 };

@@ -79,6 +79,19 @@ Result<> build_root(const InitPlan& plan, int proc) {
   return {};
 }
 
+// Streams that lead nowhere lead to the container's own null device: nothing of the host's stays
+// open, which a checkpoint could not hold.
+void use_own_null(const Stdio& stdio) {
+  const int given[3] = {stdio.in, stdio.out, stdio.err};
+  if (given[0] >= 0 && given[1] >= 0 && given[2] >= 0) return;
+  Fd null(::open("/dev/null", O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY));
+  struct stat st;
+  if (!null || ::fstat(null.get(), &st) != 0 || !S_ISCHR(st.st_mode) || st.st_rdev != makedev(1, 3))
+    return;
+  for (int fd = 0; fd < 3; ++fd)
+    if (given[fd] < 0) (void)::dup2(null.get(), fd);
+}
+
 // Waits for kStart from the creator, or from whoever connects to the listener. `socket` becomes the
 // one over which it came. With neither left there is nobody to start for.
 Result<std::string> wait_for_start(int& socket, int listener) {
@@ -124,6 +137,7 @@ Result<> live(InitPlan& plan) {
   DAVIT_TRY(name_host(spec));
   ::umask(0);
   DAVIT_TRY(build_root(plan, proc.get()));
+  if (!spec.process.terminal) use_own_null(plan.options.stdio);
   if (spec.personality) DAVIT_TRY(set_personality(*spec.personality));
   if (spec.memory_policy) DAVIT_TRY(set_memory_policy(*spec.memory_policy));
   DAVIT_TRY(set_exec_labels(spec.process, proc.get()));
