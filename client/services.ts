@@ -2,6 +2,7 @@
 import type { ContainersService } from '../proto/gen/containerd.services.containers.v1.ts';
 import type { ContentService } from '../proto/gen/containerd.services.content.v1.ts';
 import type { DiffService } from '../proto/gen/containerd.services.diff.v1.ts';
+import type { DaemonService } from '../proto/gen/davit.services.daemon.v1.ts';
 import type { EventsService } from '../proto/gen/containerd.services.events.v1.ts';
 import type { ImagesService } from '../proto/gen/containerd.services.images.v1.ts';
 import type { IntrospectionService } from '../proto/gen/containerd.services.introspection.v1.ts';
@@ -19,6 +20,8 @@ import type { ServiceClient } from './calls.ts';
 export interface Services {
   readonly containers: ServiceClient<ContainersService>;
   readonly content: ServiceClient<ContentService>;
+  /** davit's own. */
+  readonly daemon: ServiceClient<DaemonService>;
   readonly diff: ServiceClient<DiffService>;
   readonly events: ServiceClient<EventsService>;
   readonly images: ServiceClient<ImagesService>;
@@ -38,6 +41,7 @@ export interface Services {
 export const SERVICE_NAMES: Readonly<Record<keyof Services, string>> = {
   containers: 'containerd.services.containers.v1.Containers',
   content: 'containerd.services.content.v1.Content',
+  daemon: 'davit.services.daemon.v1.Daemon',
   diff: 'containerd.services.diff.v1.Diff',
   events: 'containerd.services.events.v1.Events',
   images: 'containerd.services.images.v1.Images',

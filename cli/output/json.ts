@@ -54,7 +54,7 @@ export function plain(message: unknown): unknown {
   );
 }
 
-const COUNTS = new Set(['size', 'offset', 'total', 'inodes', 'pid', 'pidns']);
+const COUNTS = new Set(['content_bytes', 'size', 'offset', 'total', 'inodes', 'pid', 'pidns']);
 
 function isCount(key: string, value: unknown): value is string {
   return COUNTS.has(key) && typeof value === 'string' && /^-?\d+$/.test(value);

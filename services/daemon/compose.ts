@@ -16,6 +16,7 @@ import { createServer, type CallObserver } from '../grpc/server.ts';
 import { createHealthService } from '../health/service.ts';
 import { createImagesService } from '../images/service.ts';
 import { createImages } from '../images/store.ts';
+import { createDaemonService } from '../introspection/daemon.ts';
 import { loadIdentity } from '../introspection/identity.ts';
 import { describePlugins } from '../introspection/plugins.ts';
 import { createIntrospectionService } from '../introspection/service.ts';
@@ -97,12 +98,15 @@ export async function startDaemon(config: Config, deps: ComposeDeps): Promise<Da
     { content, diffs, images, leases, namespaces, snapshots, log },
     transferOptions(config),
   );
+  // Refuses a second daemon: nothing is touched before.
   await metadata.open();
-  await content.start();
-  await snapshots.recover();
-  await temporary.recover();
-  const uuid = await loadIdentity(config.root);
-  const tasks = await startRuntime(config, { log, events, version: deps.build.version, recovery });
+  const [tasks, uuid] = await Promise.all([
+    startRuntime(config, { log, events, version: deps.build.version, recovery }),
+    loadIdentity(config.root),
+    content.start(),
+    snapshots.recover(),
+    temporary.recover(),
+  ]);
 
   const services: Registration[] = [];
   const names = new Set<string>();
@@ -118,6 +122,20 @@ export async function startDaemon(config: Config, deps: ComposeDeps): Promise<Da
     createVersionService(deps.build),
     createHealthService(() => names),
     createIntrospectionService({ plugins, uuid }),
+    createDaemonService({
+      ...deps.build,
+      root: config.root,
+      state: config.state,
+      address: config.grpc.address,
+      shim: tasks.shim,
+      snapshotters: [...drivers, ...unavailable],
+      namespaces,
+      containers,
+      images,
+      content,
+      runtime: tasks.runtime,
+      recovery,
+    }),
     createNamespacesService(namespaces),
     createLeasesService(leases),
     createImagesService(images),

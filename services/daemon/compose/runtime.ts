@@ -21,6 +21,8 @@ import { ownSocket, prepareSocket } from '../listen.ts';
 
 export interface RunningRuntime {
   readonly runtime: RuntimeLifecycle;
+  /** Path of the shim that is used by default; throws when there is none. */
+  readonly shim: () => string;
   close(): Promise<void>;
 }
 
@@ -58,6 +60,10 @@ export async function startRuntime(
   const timeout = (name: string): number => parseDuration(config.timeouts[`io.containerd.timeout.${name}`] ?? '5s');
   const timeouts = { load: timeout('shim.load'), cleanup: timeout('shim.cleanup'), shutdown: timeout('shim.shutdown') };
   const shimLog = await openShimLog(path.join(config.state, 'shim-log'), runProgram, log);
+  const resolver = createResolver({
+    shim: config.plugins['io.davit.runtime.v1'].shim,
+    folders: [...(process.env['PATH'] ?? '').split(':').filter((folder) => folder !== ''), path.dirname(self)],
+  });
   const runtime = createRuntime({
     log,
     events,
@@ -71,10 +77,7 @@ export async function startRuntime(
       unmount: (target) => unmountAll(target, { detach: true }),
       failed: (error) => log.error('failed to remove bundle, trying again at the next start', { error }),
     }),
-    resolver: createResolver({
-      shim: config.plugins['io.davit.runtime.v1'].shim,
-      folders: [...(process.env['PATH'] ?? '').split(':').filter((folder) => folder !== ''), path.dirname(self)],
-    }),
+    resolver,
     actions: createActions({
       log,
       run: runProgram,
@@ -92,6 +95,7 @@ export async function startRuntime(
 
   return {
     runtime,
+    shim: () => resolver.resolve('io.containerd.davit.v1', null).path,
     async close() {
       await runtime.close();
       await ttrpc.close();
