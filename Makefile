@@ -84,7 +84,7 @@ format: ## Format TypeScript and C++
 test: ## Everything: checks, unit, C++ and integration tests (root)
 	@scripts/install-deps.sh check
 	@$(MAKE) -s build
-	@scripts/test.sh check cpp unit integration interop
+	@scripts/test.sh check cpp fuzz unit integration interop
 
 .PHONY: test-unit
 test-unit: build ## Unit tests of TypeScript
@@ -108,6 +108,10 @@ soak: build ## Kills, power cuts and endurance for about MINUTES minutes (root)
 		$(NPM_BIN)/mocha --config .mocharc.json --reporter spec --timeout 120000 \
 		dist/integration/crash/random-kills.test.js dist/integration/crash/power-cut.test.js \
 		dist/integration/crash/soak.test.js dist/integration/hard/rude-clients.test.js
+
+.PHONY: fuzz
+fuzz: ## Fuzz every parser for MINUTES minutes each with libFuzzer (root; needs clang)
+	@scripts/fuzz.sh long $(MINUTES)
 
 .PHONY: bench
 bench: ## Ratios against containerd, side by side in one run (root)

@@ -1,7 +1,7 @@
 #!/bin/bash
 # Runs test suites one after the other and ends with the line `N passed, N failed`.
 #
-#   test.sh check|cpp|unit|integration|interop ...
+#   test.sh check|cpp|fuzz|unit|integration|interop ...
 set -u
 cd "$(dirname "$0")/.."
 passed=0
@@ -62,6 +62,14 @@ for suite in "$@"; do
     total=$(sed -n 's/.*tests failed out of \([0-9]\+\).*/\1/p' build/test-cpp.log)
     bad=$(sed -n 's/.* \([0-9]\+\) tests failed out of .*/\1/p' build/test-cpp.log)
     tally cpp "$status" $((${total:-0} - ${bad:-0})) "${bad:-0}"
+    ;;
+  fuzz)
+    needs_root fuzz || continue
+    scripts/fuzz.sh short 2>&1 | tee build/test-fuzz.log
+    status=${PIPESTATUS[0]}
+    total=$(sed -n 's/.*tests failed out of \([0-9]\+\).*/\1/p' build/test-fuzz.log)
+    bad=$(sed -n 's/.* \([0-9]\+\) tests failed out of .*/\1/p' build/test-fuzz.log)
+    tally fuzz "$status" $((${total:-0} - ${bad:-0})) "${bad:-0}"
     ;;
   unit) mocha unit --config .mocharc.json 'dist/{proto,services,client,spec,cli,native,bench}/**/*.test.js' ;;
   integration)

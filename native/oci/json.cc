@@ -31,8 +31,8 @@ bool too_deep(std::string_view text) {
 Result<Document> parse(std::string_view text) {
   if (too_deep(text)) return fail(EINVAL, "JSON is nested too deeply");
   Document document;
-  document.Parse<rapidjson::kParseIterativeFlag | rapidjson::kParseFullPrecisionFlag |
-                 rapidjson::kParseValidateEncodingFlag>(text.data(), text.size());
+  document.Parse<rapidjson::kParseIterativeFlag | rapidjson::kParseValidateEncodingFlag>(
+      text.data(), text.size());
   if (document.HasParseError())
     return fail(EINVAL, "malformed JSON at offset " + std::to_string(document.GetErrorOffset()));
   if (!document.IsObject()) return fail(EINVAL, "JSON is not an object");

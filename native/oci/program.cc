@@ -10,6 +10,7 @@
 #include "native/kernel/file.h"
 #include "native/kernel/in_root.h"
 #include "native/oci/identity.h"
+#include "native/oci/passwd.h"
 #include "native/oci/process_limits.h"
 
 namespace davit::oci {
@@ -60,22 +61,7 @@ std::string home_of(uid_t uid) {
   if (!file || ::fstat(file->get(), &st) != 0 || !S_ISREG(st.st_mode)) return "/";
   auto text = kernel::read_all(file->get(), kLimit);
   if (!text) return "/";
-  std::string_view rest = *text;
-  while (!rest.empty()) {
-    std::string_view line = rest.substr(0, rest.find('\n'));
-    rest.remove_prefix(std::min(rest.size(), line.size() + 1));
-    std::string_view fields[7];
-    std::size_t count = 0;
-    for (; count < 7; ++count) {
-      std::size_t colon = line.find(':');
-      fields[count] = line.substr(0, colon);
-      if (colon == std::string_view::npos) break;
-      line.remove_prefix(colon + 1);
-    }
-    if (count == 6 && fields[2] == std::to_string(uid) && !fields[5].empty())
-      return std::string(fields[5]);
-  }
-  return "/";
+  return home_in_passwd(*text, uid);
 }
 
 std::vector<char*> pointers(const std::vector<std::string>& strings) {
