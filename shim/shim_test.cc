@@ -117,6 +117,62 @@ void test_options() {
   CHECK(box.call("Delete", box.about()).code == Code::kOk);
 }
 
+Options with_hook(const char* kind, const char* seconds) {
+  return {.mount_rootfs = true,
+          .hooks = std::string(R"({")") + kind +
+                   R"(":[{"path":"/usr/bin/sleep","args":["sleep",")" + seconds + R"("]}]})"};
+}
+
+// Whoever asks is answered while a hook runs.
+void test_hook_of_create() {
+  Box box({"sleep", "1000"}, with_hook("createRuntime", "1000"));
+  pb::Writer w;
+  w.text(1, box.id);
+  w.text(2, box.bundle);
+  const uint32_t creating = box.send("Create", w.data());
+  usleep(100'000);
+  CHECK(box.status() == 0);
+  expect(box.call("Start", box.about()), Code::kFailedPrecondition, "is being created");
+  expect(box.call("Kill", box.about("", 15)), Code::kFailedPrecondition, "is being created");
+  // It can be given up.
+  const uint32_t killing = box.send("Kill", box.about("", 9));
+  const Answer created = box.receive();
+  CHECK(created.stream == creating);
+  expect(created, Code::kUnknown, "createRuntime hook \"/usr/bin/sleep\"");
+  const Answer killed = box.receive();
+  CHECK(killed.stream == killing && killed.code == Code::kOk);
+  expect(box.call("State", box.about()), Code::kNotFound, "container not created");
+}
+
+void test_hooks_of_start_and_delete() {
+  Box box({"sh", "-c", "exit 5"}, with_hook("poststart", "0.3"));
+  CHECK(box.create().code == Code::kOk);
+  const uint32_t waiting = box.send("Wait", box.about());
+  const uint32_t starting = box.send("Start", box.about());
+  CHECK(box.status() == 1);
+  expect(box.exec("e", {"true"}), Code::kFailedPrecondition, "is being started");
+  // The end, which comes first, is told after the start.
+  CHECK(box.receive().stream == starting);
+  const Answer waited = box.receive();
+  CHECK(waited.stream == waiting && waited.text.starts_with("\x08\x05"));
+  CHECK(box.call("Delete", box.about()).code == Code::kOk);
+  CHECK((box.events() == Topics{"/tasks/create", "/tasks/start", "/tasks/exit", "/tasks/delete"}));
+}
+
+void test_hook_of_delete() {
+  Box box({"sleep", "1000"}, with_hook("poststop", "0.3"));
+  CHECK(box.create().code == Code::kOk);
+  CHECK(box.call("Start", box.about()).code == Code::kOk);
+  CHECK(box.call("Kill", box.about("", 9)).code == Code::kOk);
+  CHECK(box.wait() == 137);
+  const uint32_t deleting = box.send("Delete", box.about());
+  CHECK(box.status() == 3);
+  expect(box.call("Delete", box.about()), Code::kNotFound, "cannot delete a deleted process");
+  CHECK(box.receive().stream == deleting);
+  expect(box.call("State", box.about()), Code::kNotFound, "container not created");
+  CHECK(read_file("/proc/self/mountinfo").find(box.bundle) == std::string::npos);
+}
+
 void test_delete_created() {
   Box box({"sleep", "1000"}, {.mount_rootfs = true});
   CHECK(box.create().code == Code::kOk);
@@ -280,6 +336,9 @@ void all() {
   test_shared_pids();
   test_create_failures();
   test_options();
+  test_hook_of_create();
+  test_hooks_of_start_and_delete();
+  test_hook_of_delete();
   test_delete_created();
   test_killed_shim();
   test_start_answers();

@@ -1,11 +1,12 @@
 #include "native/kernel/message.h"
 
-#include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <time.h>
 
 #include <algorithm>
+
+#include "native/kernel/wait.h"
 
 namespace davit::kernel {
 namespace {
@@ -21,7 +22,7 @@ Result<> wait_readable(int socket, int timeout_ms) {
   long end = now_ms() + timeout_ms;
   for (;;) {
     struct pollfd item = {socket, POLLIN, 0};
-    int n = ::poll(&item, 1, static_cast<int>(std::max(0L, end - now_ms())));
+    int n = wait_for(&item, 1, static_cast<int>(std::max(0L, end - now_ms())));
     if (n > 0) return {};
     if (n == 0) return fail(ETIMEDOUT, "wait for child");
     if (errno != EINTR) return fail_errno("poll");

@@ -14,6 +14,7 @@
 #include <algorithm>
 
 #include "native/kernel/file.h"
+#include "native/kernel/wait.h"
 
 namespace davit::kernel {
 namespace {
@@ -47,6 +48,7 @@ Result<Child> clone_process(std::uint64_t flags, int cgroup) {
   if (pid < 0) return fail_errno("clone");
   if (pid == 0) {
     default_signals();
+    set_waiter(nullptr);
     return Child{0, Fd()};
   }
   return Child{static_cast<pid_t>(pid), Fd(pidfd)};

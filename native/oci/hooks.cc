@@ -10,6 +10,7 @@
 #include <algorithm>
 
 #include "native/kernel/process.h"
+#include "native/kernel/wait.h"
 #include "native/oci/json.h"
 #include "native/oci/json_text.h"
 
@@ -62,7 +63,7 @@ bool attend(int pidfd, Fd& in, int err, std::string_view state, std::string& sai
   for (;;) {
     struct pollfd items[3] = {
         {pidfd, POLLIN, 0}, {hears ? err : -1, POLLIN, 0}, {in ? in.get() : -1, POLLOUT, 0}};
-    int n = ::poll(items, 3, static_cast<int>(std::max(0L, end_ms - now_ms())));
+    int n = kernel::wait_for(items, 3, static_cast<int>(std::max(0L, end_ms - now_ms())));
     if (n < 0 && errno != EINTR) return false;
     if (n == 0) return false;
     if (n < 0) continue;

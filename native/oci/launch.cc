@@ -11,6 +11,7 @@
 
 #include "native/kernel/file.h"
 #include "native/kernel/proc.h"
+#include "native/kernel/wait.h"
 #include "native/oci/channel.h"
 #include "native/oci/process_limits.h"
 #include "native/oci/seccomp_listener.h"
@@ -66,7 +67,7 @@ kernel::Child Starting::release() {
 Error Starting::death() {
   // Its end of the socket is closed, so it is ending; what it cannot do is take long.
   struct pollfd item = {child_.pidfd.get(), POLLIN, 0};
-  (void)::poll(&item, 1, 1000);
+  (void)kernel::wait_for(&item, 1, 1000);
   (void)kernel::signal_pidfd(child_.pidfd.get(), SIGKILL);
   auto status = kernel::reap(child_.pid);
   child_.pidfd.reset();

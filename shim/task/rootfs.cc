@@ -8,13 +8,14 @@
 
 #include "native/kernel/fd.h"
 #include "native/kernel/mount_spec.h"
+#include "native/kernel/wait.h"
 
 namespace davit::shim::rootfs {
 
 namespace {
 
 constexpr int kBusyTries = 20;
-constexpr useconds_t kBusyPause = 10'000;
+constexpr int kBusyPause = 10;  // ms
 
 Result<> mount_inside(const mount_spec::Spec& spec, const std::string& rootfs,
                       const std::string& target) {
@@ -43,7 +44,7 @@ Result<> mount(const std::vector<wire::Mount>& mounts, const std::string& rootfs
     auto mounted = try_once();
     // The same snapshot's last mount may be on its way out: see detach().
     for (int i = 0; i < kBusyTries && !mounted && mounted.error().code == EBUSY; i++) {
-      ::usleep(kBusyPause);
+      kernel::sleep_for(kBusyPause);
       mounted = try_once();
     }
     if (mounted) continue;

@@ -143,7 +143,10 @@ void Service::shutdown(const Call& call, const ProcessRequest& request) {
   host_.server.reply(call, {}, {});
   if (!leaves || leaving_) return;
   leaving_ = true;
-  for (auto& [id, task] : tasks_) task->kill_everything();
+  // A task that was being created is gone from the map by this.
+  std::vector<Task*> all;
+  for (auto& [id, task] : tasks_) all.push_back(task.get());
+  for (Task* task : all) task->kill_everything();
   host_.loop.after(kKillTime, [this] { leave(); });
   leave_when_quiet();
 }
@@ -160,10 +163,21 @@ void Service::leave() {
 
 void Service::reap() {
   std::vector<Exit> exits;
-  for (;;) {
-    siginfo_t info{};
-    if (::waitid(P_ALL, 0, &info, WEXITED | WNOHANG) != 0 || info.si_pid == 0) break;
-    exits.push_back(to_exit(info));
+  const auto collect = [&exits](idtype_t kind, pid_t pid) {
+    for (;;) {
+      siginfo_t info{};
+      const int got = ::waitid(kind, static_cast<id_t>(pid), &info, WEXITED | WNOHANG);
+      if (got != 0 || info.si_pid == 0) return;
+      exits.push_back(to_exit(info));
+    }
+  };
+  if (fibers_.busy()) {
+    // A child that is nobody's yet may be one that a fiber has started and waits for.
+    std::vector<pid_t> known;
+    for (const auto& [id, task] : tasks_) task->children(known);
+    for (const pid_t pid : known) collect(P_PID, pid);
+  } else {
+    collect(P_ALL, 0);
   }
   for (const bool inits : {false, true}) {
     for (const Exit& exit : exits) {

@@ -12,7 +12,8 @@ namespace davit::shim {
 class Service {
  public:
   Service(Loop& loop, Server& server, Publisher& events, std::string namespace_)
-      : host_{loop, server, events, std::move(namespace_)} {}
+      : fibers_(loop, [this] { reap(); }),
+        host_{loop, fibers_, server, events, std::move(namespace_)} {}
 
   void handle(const Call& call, const ttrpc::Request& request);
   // Reaps every child that has ended and tells the tasks, execs before inits.
@@ -35,6 +36,7 @@ class Service {
   void refuse(const Call& call, const ttrpc::Status& status);
   Task* find(const Call& call, const std::string& id);
 
+  Fibers fibers_;
   Host host_;
   std::map<std::string, std::unique_ptr<Task>> tasks_;
   bool leaving_ = false;  // told to go at once; the containers are being killed

@@ -57,7 +57,7 @@ bool allowed(Operation operation, Phase phase, bool is_exec) {
       return phase == Phase::kCreated || phase == Phase::kRunning;
     case Operation::kKill:
       return phase == Phase::kRunning || phase == Phase::kPaused ||
-             (phase == Phase::kCreated && !is_exec);
+             ((phase == Phase::kCreated || phase == Phase::kStarting) && !is_exec);
   }
   return false;
 }
@@ -77,6 +77,9 @@ std::string object_of(Operation operation, Phase phase, bool is_exec) {
 Status check(Operation operation, Phase phase, bool is_exec) {
   if (phase == Phase::kCreating) return failed_precondition("container is being created");
   if (allowed(operation, phase, is_exec)) return {};
+  if (phase == Phase::kStarting && !is_exec) {
+    return failed_precondition("container is being started");
+  }
   if (operation == Operation::kKill) {
     if (phase == Phase::kStopped || phase == Phase::kDeleting) {
       return not_found("process already finished");

@@ -8,9 +8,10 @@
 //                           │             paused ───────────────┤
 //                           └───────────────────────────────────┘  killed before Start
 //
-// creating and starting stand before created and running while something is waited for (a logger);
-// pausing is never seen, since freezing is one step here. Only init pauses. An exec's `created` has
-// no process yet: Start makes it. Every other arrow is an error, whose text clients know.
+// creating and starting stand before created and running while something is waited for (a logger, a
+// hook, the process itself); an init that is starting can be killed. pausing is never seen, since
+// freezing is one step here. Only init pauses. An exec's `created` has no process yet: Start makes
+// it. Every other arrow is an error, whose text clients know.
 #pragma once
 
 #include <string>

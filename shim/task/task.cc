@@ -53,6 +53,7 @@ Task::Task(Host& host, wire::CreateTaskRequest request, std::function<void()> go
 }
 
 Task::~Task() {
+  host_.fibers.cancel(this);
   host_.loop.cancel(exit_timer_);
   host_.loop.cancel(oom_timer_);
 }
@@ -107,11 +108,23 @@ void Task::create(const Call& call) {
 }
 
 void Task::io_ready(const Call& call, const oci::CreateOptions& options) {
-  auto made = make_container(options);
-  if (made) made = fault::at("shim.create.before-answer");
+  auto made = std::make_shared<Result<>>();
+  host_.fibers.start(
+      this,
+      [this, options, made] {
+        *made = make_container(options);
+        if (*made) *made = fault::at("shim.create.before-answer");
+        if (*made) return;
+        init_.pid = 0;
+        destroy_container();
+      },
+      [this, call, made] { created(call, *made); });
+}
+
+void Task::created(const Call& call, const Result<>& made) {
   if (!made) {
     refuse(call, "OCI runtime create failed", made.error());
-    release();
+    detach_rootfs();
     return gone_();
   }
   init_.phase = Phase::kCreated;
@@ -154,19 +167,32 @@ void Task::start(const Call& call, const std::string& exec_id) {
   process = find(call, exec_id, Operation::kStart);
   if (process == nullptr) return;
   if (process->is_exec()) return start_exec(call, *process);
-  auto started = fault::at("shim.start.before");
-  if (started) started = container_->start();
-  if (!started) {
-    return refuse(call, std::string("OCI runtime start failed: ") + kNotStarted, started.error());
+  init_.phase = Phase::kStarting;
+  auto started = std::make_shared<Result<>>();
+  host_.fibers.start(
+      this,
+      [this, started] {
+        *started = fault::at("shim.start.before");
+        if (*started) *started = container_->start();
+      },
+      [this, call, started] { init_started(call, *started); });
+}
+
+void Task::init_started(const Call& call, const Result<>& started) {
+  if (started) {
+    (void)fault::at("shim.start.after");
+    init_.phase = Phase::kRunning;
+    pb::Writer event;
+    event.text(1, id());
+    event.varint(2, static_cast<uint32_t>(init_.pid));
+    host_.events.publish("/tasks/start", "containerd.events.TaskStart", event.data());
+    answer(call, wire::encode_pid(static_cast<uint32_t>(init_.pid)));
+    watch_oom();
+  } else {
+    init_.phase = Phase::kCreated;
+    refuse(call, std::string("OCI runtime start failed: ") + kNotStarted, started.error());
   }
-  (void)fault::at("shim.start.after");
-  init_.phase = Phase::kRunning;
-  pb::Writer event;
-  event.text(1, id());
-  event.varint(2, static_cast<uint32_t>(init_.pid));
-  host_.events.publish("/tasks/start", "containerd.events.TaskStart", event.data());
-  answer(call, wire::encode_pid(static_cast<uint32_t>(init_.pid)));
-  watch_oom();
+  if (init_exit_) settle_init_exit();
 }
 
 bool Task::may_exec(const Call& call) {
@@ -225,11 +251,19 @@ Result<oci::Process> Task::start_program(const Process& process) {
 }
 
 void Task::launch_exec(const Call& call, Process& process) {
-  auto launched = start_program(process);
+  auto launched = std::make_shared<Result<oci::Process>>();
+  host_.fibers.start(
+      this, [this, &process, launched] { *launched = start_program(process); },
+      [this, call, &process, launched] { exec_launched(call, process, std::move(*launched)); });
+}
+
+void Task::exec_launched(const Call& call, Process& process, Result<oci::Process> launched) {
   if (!launched) {
     refuse(call, std::string("OCI runtime exec failed: exec failed: ") + kNotStarted,
            launched.error());
-    return exec_not_started(process);
+    exec_not_started(process);
+    if (init_exit_) settle_init_exit();
+    return;
   }
   (void)fault::at("shim.exec.after-start");
   for (const auto& warning : launched->warnings) log(warning);
@@ -275,6 +309,12 @@ void Task::wait(const Call& call, const std::string& exec_id) {
 }
 
 void Task::kill(const Call& call, const wire::ProcessRequest& request) {
+  // A creation that hangs in a hook must have an end.
+  const bool creating = init_.phase == Phase::kCreating && host_.fibers.busy(this);
+  if (creating && request.exec_id.empty() && request.signal == SIGKILL) {
+    host_.fibers.cancel(this);
+    return answer(call);
+  }
   Process* process = find(call, request.exec_id, Operation::kKill);
   if (process == nullptr) return;
   const int signal = static_cast<int>(request.signal);

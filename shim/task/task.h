@@ -2,8 +2,9 @@
 //
 // Requests arrive with the Call to answer; each is answered exactly once, Wait and Delete perhaps
 // later. Everything runs on the loop's thread, so that one request or exit is handled at a time;
-// what has to be waited for (a logger, an exit, output to drain) leaves a phase behind that refuses
-// what cannot be done meanwhile.
+// what has to be waited for (a logger, a hook, the executor, an exit, output to drain) leaves a
+// phase behind that refuses what cannot be done meanwhile. What the executor waits for is done by
+// fibers, which are gone before the container is.
 #pragma once
 
 #include <functional>
@@ -14,6 +15,7 @@
 #include <vector>
 
 #include "native/oci/container.h"
+#include "shim/loop/fibers.h"
 #include "shim/loop/loop.h"
 #include "shim/rpc/publisher.h"
 #include "shim/rpc/server.h"
@@ -27,6 +29,7 @@ namespace davit::shim {
 // What a task needs from the shim around it.
 struct Host {
   Loop& loop;
+  Fibers& fibers;
   Server& server;
   Publisher& events;
   std::string namespace_;
@@ -55,6 +58,8 @@ class Task {
 
   const std::string& id() const { return request_.id; }
   pid_t pid() const { return init_.pid; }
+  // The processes whose exits are this task's to know.
+  void children(std::vector<pid_t>& out) const;
   // Takes note of an exit; false when the process is none of this task's.
   bool exited(const Exit& exit);
   // Ends every process at once; for a shim that is told to go.
@@ -84,10 +89,13 @@ class Task {
 
   void io_ready(const Call& call, const oci::CreateOptions& options);
   Result<> make_container(const oci::CreateOptions& options);
+  void created(const Call& call, const Result<>& made);
+  void init_started(const Call& call, const Result<>& started);
   bool may_exec(const Call& call);  // answers when not
   void start_exec(const Call& call, Process& process);
   Result<oci::Process> start_program(const Process& process);
   void launch_exec(const Call& call, Process& process);
+  void exec_launched(const Call& call, Process& process, Result<oci::Process> launched);
   void exec_not_started(Process& process);
   void watch_oom();
   void check_oom(int64_t again);
@@ -96,6 +104,9 @@ class Task {
   void finish(Process& process, const Exit& exit);
   void remove_now(const Call& call, Process& process);
   void removed(const Call& call, const std::string& exec_id);
+  void init_removed(const Call& call);
+  void destroy_container();
+  void detach_rootfs();
 
   // The process asked for when `operation` is allowed on it now, else answers and returns nullptr.
   Process* find(const Call& call, const std::string& exec_id);

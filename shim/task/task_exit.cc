@@ -55,6 +55,15 @@ void Task::check_oom(int64_t again) {
   host_.events.publish("/tasks/oom", "containerd.events.TaskOOM", event.data());
 }
 
+void Task::children(std::vector<pid_t>& out) const {
+  const auto add = [&out](const Process& process) {
+    if (process.pid > 0 && process.phase < Phase::kStopped) out.push_back(process.pid);
+    if (process.io && process.io->logger_pid() > 0) out.push_back(process.io->logger_pid());
+  };
+  add(init_);
+  for (const auto& [exec_id, exec] : execs_) add(exec);
+}
+
 bool Task::exited(const Exit& exit) {
   if (exit.pid == init_.pid && init_.pid > 0) {
     init_exited(exit);
@@ -92,17 +101,24 @@ void Task::init_exited(const Exit& exit) {
     if (auto killed = container_->kill_all(SIGKILL); !killed) log(killed.error().text());
   }
   init_exit_ = exit;
-  exit_timer_ = host_.loop.after(kExecExitTime, [this] {
-    exit_timer_ = 0;
-    finish(init_, *std::exchange(init_exit_, std::nullopt));
-  });
   settle_init_exit();
 }
 
 void Task::settle_init_exit() {
-  const bool execs_running = std::ranges::any_of(
-      execs_, [](const auto& entry) { return entry.second.phase == Phase::kRunning; });
-  if (execs_running) return;
+  // First its start is told, which its poststart hooks may hold up.
+  if (init_.phase == Phase::kStarting) return;
+  const bool execs_left =
+      host_.fibers.busy(this) || std::ranges::any_of(execs_, [](const auto& entry) {
+        return entry.second.phase == Phase::kRunning;
+      });
+  if (execs_left) {
+    if (exit_timer_ != 0) return;
+    exit_timer_ = host_.loop.after(kExecExitTime, [this] {
+      exit_timer_ = 0;
+      finish(init_, *std::exchange(init_exit_, std::nullopt));
+    });
+    return;
+  }
   host_.loop.cancel(std::exchange(exit_timer_, 0));
   finish(init_, *std::exchange(init_exit_, std::nullopt));
 }
@@ -169,35 +185,39 @@ void Task::removed(const Call& call, const std::string& exec_id) {
     process.phase = Phase::kStopped;
     return refuse(call, "delete", faulty.error());
   }
-  release();
+  host_.fibers.cancel(this);
+  host_.fibers.start(this, [this] { destroy_container(); }, [this, call] { init_removed(call); });
+}
+
+void Task::init_removed(const Call& call) {
+  detach_rootfs();
   (void)fault::at("shim.delete.after-unmount");
+  const auto pid = static_cast<uint32_t>(init_.pid);
   pb::Writer event;
   event.text(1, id());
   event.varint(2, pid);
-  event.varint(3, process.exit_status);
-  event.bytes(4, wire::encode(process.exited_at));
+  event.varint(3, init_.exit_status);
+  event.bytes(4, wire::encode(init_.exited_at));
   host_.events.publish("/tasks/delete", "containerd.events.TaskDelete", event.data());
   if (auto faulty = fault::at("shim.delete.before-answer")) {
-    answer(call, payload);
+    answer(call, wire::encode_delete(pid, init_.exit_status, init_.exited_at));
   } else {
     refuse(call, "delete", faulty.error());
   }
   gone_();
 }
 
-// Goes on past failures: a container that cannot be deleted helps nobody, and what is left behind
-// is in the log.
-void Task::release() {
-  if (container_) {
-    const std::size_t said = container_->warnings().size();
-    if (auto destroyed = container_->destroy(); !destroyed) {
-      log("delete container: " + destroyed.error().text());
-    }
-    for (std::size_t i = said; i < container_->warnings().size(); i++) {
-      log(container_->warnings()[i]);
-    }
-    container_.reset();
+// These go on past failures: a container that cannot be deleted helps nobody, and what is left
+// behind is in the log.
+void Task::destroy_container() {
+  if (container_ == nullptr) return;
+  if (auto destroyed = container_->destroy(); !destroyed) {
+    log("delete container: " + destroyed.error().text());
   }
+  container_.reset();
+}
+
+void Task::detach_rootfs() {
   if (rootfs_.empty()) return;
   auto detached = rootfs::detach(rootfs_);
   rootfs_.clear();
@@ -207,7 +227,13 @@ void Task::release() {
   host_.loop.after(kDetachTime, [last] { last->reset(); });
 }
 
+void Task::release() {
+  destroy_container();
+  detach_rootfs();
+}
+
 void Task::kill_everything() {
+  host_.fibers.cancel(this);
   if (!alive()) return;
   (void)container_->kill_all(SIGKILL);
   (void)container_->kill(SIGKILL);

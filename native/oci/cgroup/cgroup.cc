@@ -10,6 +10,7 @@
 #include <memory>
 
 #include "native/kernel/file.h"
+#include "native/kernel/wait.h"
 #include "native/oci/cgroup/devices.h"
 #include "native/oci/cgroup/limits.h"
 
@@ -17,11 +18,6 @@ namespace davit::oci {
 namespace {
 
 constexpr int kFreezeTries = 400, kRemoveTries = 100;
-
-void pause_ms(long milliseconds) {
-  timespec wait{0, milliseconds * 1'000'000};
-  ::nanosleep(&wait, nullptr);
-}
 
 bool has_controller(std::string_view controllers, std::string_view name) {
   Hierarchy one;
@@ -267,7 +263,7 @@ Result<> Cgroup::freeze(bool freeze) const {
       DAVIT_TRY(kernel::write_value(AT_FDCWD, file.c_str(), value));
     DAVIT_ASSIGN(bool now, frozen());
     if (now == freeze) return {};
-    pause_ms(tries < 10 ? 1 : 5);
+    kernel::sleep_for(tries < 10 ? 1 : 5);
   }
   if (freeze) (void)kernel::write_value(AT_FDCWD, file.c_str(), unified_ ? "0" : "THAWED");
   return fail(ETIMEDOUT, freeze ? "freeze the cgroup" : "thaw the cgroup");
@@ -337,7 +333,7 @@ Result<> Cgroup::remove() const {
         removed = {};
         break;
       }
-      pause_ms(tries < 10 ? 1 : 5);
+      kernel::sleep_for(tries < 10 ? 1 : 5);
     }
     if (first && !removed) first = removed;
   }
