@@ -172,6 +172,18 @@ export async function runProgram({ file, args, env, cwd, input, timeoutMs }: Pro
 }
 
 /**
+ * Kills the processes that have this program's name and all these flags, each followed by its value, on their
+ * command line. Resolves with the pids of those that have ended within the time.
+ */
+export async function endProcesses(
+  program: string,
+  words: readonly string[],
+  timeoutMs: number,
+): Promise<readonly number[]> {
+  return native().endProcesses({ program, words, timeoutMs });
+}
+
+/**
  * Sends each unix socket (an abstract one's name after `@`) one ttrpc frame over a connection of its own, and resolves with the payloads of the
  * frames that come back; with the errno's name for whom none came from: `ETIMEDOUT` silent, `ECONNREFUSED` and
  * `ENOENT` nobody there, `ECONNRESET` gone meanwhile.

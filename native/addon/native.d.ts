@@ -150,6 +150,13 @@ export interface Native {
     readonly timeoutMs: number;
   }): Promise<NativeOutcome>;
 
+  /** `words` are pairs of a flag and its value; the pids of those that have ended. */
+  endProcesses(options: {
+    readonly program: string;
+    readonly words: readonly string[];
+    readonly timeoutMs: number;
+  }): Promise<number[]>;
+
   /** Per question the payload of the answer's frame, or the name of the errno. */
   askAll(options: {
     readonly questions: readonly { readonly path: string; readonly frame: Uint8Array }[];

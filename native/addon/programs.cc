@@ -1,6 +1,7 @@
 #include "native/addon/arguments.h"
 #include "native/addon/bindings.h"
 #include "native/addon/job.h"
+#include "native/kernel/find_process.h"
 #include "native/kernel/program.h"
 
 namespace davit::addon {
@@ -34,10 +35,29 @@ Napi::Value run_program(const Napi::CallbackInfo& info) {
       outcome_to_js);
 }
 
+Napi::Value end_processes(const Napi::CallbackInfo& info) {
+  Arguments arguments(info, "endProcesses");
+  kernel::CommandLine wanted{.program = arguments.string("program"),
+                             .words = arguments.strings("words")};
+  int timeout_ms = static_cast<int>(arguments.integer("timeoutMs"));
+  if (arguments.failed()) return info.Env().Undefined();
+  return run<std::vector<pid_t>>(
+      info.Env(), std::make_shared<layer::Cancel>(),
+      [wanted = std::move(wanted), timeout_ms](const layer::Cancel&) {
+        return kernel::end_processes(wanted, timeout_ms);
+      },
+      [](Napi::Env env, const std::vector<pid_t>& pids) {
+        Napi::Array array = Napi::Array::New(env, pids.size());
+        for (uint32_t i = 0; i < pids.size(); i++) array.Set(i, pids[i]);
+        return array;
+      });
+}
+
 }  // namespace
 
 void add_programs(Napi::Env env, Napi::Object exports) {
   exports.Set("runProgram", Napi::Function::New<run_program>(env, "runProgram"));
+  exports.Set("endProcesses", Napi::Function::New<end_processes>(env, "endProcesses"));
 }
 
 }  // namespace davit::addon

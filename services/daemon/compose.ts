@@ -90,7 +90,12 @@ export async function startDaemon(config: Config, deps: ComposeDeps): Promise<Da
   });
   const { drivers, unavailable } = await createDrivers(config, log);
   const snapshots = createSnapshots({ metadata, gc, leases, namespaces, events, log, boot: await bootId() }, drivers);
-  const temporary = createTemporaryMounts({ folder: path.join(config.state, 'mounts'), calls: nativeMounts, log });
+  const temporary = createTemporaryMounts({
+    folder: path.join(config.state, 'mounts'),
+    calls: nativeMounts,
+    log,
+    recovery,
+  });
   const diffs = createDiffer({ content, mounts: temporary, tools: nativeTools, log });
   const sandboxes = createSandboxes({ metadata, namespaces });
   const streams = createStreams();

@@ -3,11 +3,13 @@ import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { createLogger } from '../lib/log.ts';
 import type { Mount } from '../lib/mount.ts';
+import { createRecovery } from '../lib/recovery.ts';
 import { temporaryFolder } from '../lib/testing/folder.ts';
 import { nativeMounts as calls } from './native.ts';
 import { createTemporaryMounts, type MountCalls } from './temporary.ts';
 
 const log = createLogger({ level: 'panic', format: 'text', stream: process.stderr });
+const recovery = createRecovery(log);
 
 async function mounted(): Promise<string[]> {
   return (await readFile('/proc/self/mountinfo', 'utf8')).split('\n').map((line) => line.split(' ')[4] ?? '');
@@ -18,7 +20,7 @@ const tmpfs: Mount = { type: 'tmpfs', source: 'tmpfs', target: '', options: ['si
 describe('temporary mounts', () => {
   it('are there during the call only', async () => {
     await using folder = await temporaryFolder();
-    const mounts = createTemporaryMounts({ folder: folder.path, calls, log });
+    const mounts = createTemporaryMounts({ folder: folder.path, calls, log, recovery });
     const seen = await mounts.withMounted([tmpfs], async (root) => {
       await writeFile(path.join(root, 'file'), '');
       assert((await mounted()).includes(root));
@@ -41,11 +43,11 @@ describe('temporary mounts', () => {
       throw new Error(`first in ${root}`);
     };
     await assert.rejects(
-      createTemporaryMounts({ folder: folder.path, calls: failing, log }).withMounted([tmpfs], work),
+      createTemporaryMounts({ folder: folder.path, calls: failing, log, recovery }).withMounted([tmpfs], work),
       /first/,
     );
     await assert.rejects(
-      createTemporaryMounts({ folder: folder.path, calls, log }).withMounted([tmpfs], work),
+      createTemporaryMounts({ folder: folder.path, calls, log, recovery }).withMounted([tmpfs], work),
       /first/,
     );
     assert(!(await mounted()).some((target) => target.startsWith(folder.path)));
@@ -53,7 +55,7 @@ describe('temporary mounts', () => {
 
   it('tell of a mount that fails, and leave nothing', async () => {
     await using folder = await temporaryFolder();
-    const mounts = createTemporaryMounts({ folder: folder.path, calls, log });
+    const mounts = createTemporaryMounts({ folder: folder.path, calls, log, recovery });
     const wrong: Mount = { type: 'nosuchfs', source: 'x', target: '', options: ['ro'] };
     await assert.rejects(
       mounts.withMounted([wrong], () => Promise.resolve()),
@@ -64,7 +66,7 @@ describe('temporary mounts', () => {
 
   it('are an empty folder when there are none', async () => {
     await using folder = await temporaryFolder();
-    const mounts = createTemporaryMounts({ folder: folder.path, calls, log });
+    const mounts = createTemporaryMounts({ folder: folder.path, calls, log, recovery });
     await mounts.withMounted([], (root) => mkdir(path.join(root, 'deep/er'), { recursive: true }));
     assert.deepEqual(await readdir(folder.path), []);
   });
@@ -76,7 +78,7 @@ describe('temporary mounts', () => {
     await mkdir(left);
     await calls.mount([tmpfs], left);
     await calls.mount([tmpfs], left);
-    await createTemporaryMounts({ folder: folder.path, calls, log }).recover();
+    await createTemporaryMounts({ folder: folder.path, calls, log, recovery }).recover();
     assert(!(await mounted()).includes(left));
     assert.deepEqual(await readdir(folder.path), []);
   });

@@ -8,6 +8,7 @@ import { errnoCode } from '../lib/errors.ts';
 import { fault } from '../lib/fault.ts';
 import type { Logger } from '../lib/log.ts';
 import type { Mount } from '../lib/mount.ts';
+import type { Recovery } from '../lib/recovery.ts';
 import type { TemporaryMounts } from './api.ts';
 
 /** Mounting itself. */
@@ -23,6 +24,7 @@ export interface TemporaryMountsDeps {
   readonly folder: string;
   readonly calls: MountCalls;
   readonly log: Logger;
+  readonly recovery: Recovery;
 }
 
 export interface DaemonMounts extends TemporaryMounts {
@@ -30,7 +32,7 @@ export interface DaemonMounts extends TemporaryMounts {
   recover(): Promise<void>;
 }
 
-export function createTemporaryMounts({ folder, calls, log }: TemporaryMountsDeps): DaemonMounts {
+export function createTemporaryMounts({ folder, calls, log, recovery }: TemporaryMountsDeps): DaemonMounts {
   async function release(root: string, mounted: boolean): Promise<void> {
     if (mounted) {
       await calls.unmount(root);
@@ -63,13 +65,17 @@ export function createTemporaryMounts({ folder, calls, log }: TemporaryMountsDep
       await mkdir(folder, { recursive: true, mode: 0o700 });
       for (const name of await readdir(folder)) {
         const root = path.join(folder, name);
+        const found = { what: 'mount', namespace: '', id: root };
         try {
           await calls.unmount(root);
-          await rmdir(root);
+          await rmdir(root).catch((error: unknown) => {
+            // Files there were written to an unmounted folder, by a call without mounts.
+            if (errnoCode(error) === 'ENOTEMPTY') return rm(root, { recursive: true });
+            throw error;
+          });
+          recovery.add({ ...found, outcome: 'removed', detail: 'a layer was being applied or computed' });
         } catch (error) {
-          // Files there were written to an unmounted folder, by a call without mounts.
-          if (errnoCode(error) === 'ENOTEMPTY') await rm(root, { recursive: true });
-          else log.warn('temporary mount of an earlier daemon not undone', { root, error });
+          recovery.add({ ...found, outcome: 'stuck', detail: error instanceof Error ? error.message : String(error) });
         }
       }
     },

@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict';
+import { spawn, type ChildProcess } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, it } from 'mocha';
+import { endProcesses } from '../../native/addon/index.ts';
 import { codec } from '../../proto/messages.ts';
 import type { BootstrapParams } from '../../proto/gen/containerd.runtime.bootstrap.v1.ts';
 import type { Any } from '../../proto/gen/google.protobuf.ts';
@@ -29,6 +31,7 @@ describe('the program of a shim', () => {
     actions = createActions({
       log: QUIET,
       run: runProgram,
+      endProcesses,
       grpcAddress: '/run/d.sock',
       ttrpcAddress: '/run/d.sock.ttrpc',
       self: '/bin/davitd',
@@ -134,6 +137,21 @@ describe('the program of a shim', () => {
     const started = performance.now();
     assert.equal((await actions.start(shim('sleep 5 & echo unix:///s'), bundle, null)).address, 'unix:///s');
     assert.ok(performance.now() - started < 4000);
+  });
+
+  it('is ended by its flags, of this daemon and this bundle alone', async () => {
+    const mine = ['-namespace', 'ns', '-id', 'a', '-address', '/run/d.sock'];
+    const found = shim('exec sleep 60');
+    const sleepers = [mine, [...mine.slice(0, 4), '-address', '/run/other.sock']].map((flags) =>
+      spawn('/bin/sh', ['-c', 'read line', ...flags], { argv0: found.path }),
+    );
+    for (const child of sleepers) child.on('error', assert.fail);
+    const [first, second] = sleepers as [ChildProcess, ChildProcess];
+    const ended = new Promise((resolve) => first.once('exit', (_, signal) => resolve(signal)));
+    assert.deepEqual(await actions.end(found, bundle), [first.pid]);
+    assert.equal(await ended, 'SIGKILL');
+    assert.equal(second.exitCode, null);
+    second.kill('SIGKILL');
   });
 
   it('tells about itself', async () => {

@@ -16,6 +16,8 @@ import type { Shim } from './resolve.ts';
 export interface ActionsDeps {
   readonly log: Logger;
   readonly run: RunProgram;
+  /** As the addon's function of this name. */
+  readonly endProcesses: (program: string, words: readonly string[], timeoutMs: number) => Promise<readonly number[]>;
   /** The daemon's sockets, which shims send events to. */
   readonly grpcAddress: string;
   readonly ttrpcAddress: string;
@@ -36,6 +38,8 @@ export interface Actions {
   start(shim: Shim, bundle: Bundle, options: Any | null): Promise<Endpoint>;
   /** Kills and removes whatever is left of a container whose shim is gone. */
   delete(shim: Shim, bundle: Bundle): Promise<Exit>;
+  /** Ends the shim of a bundle that cannot be asked to, whether it is known where it listens or not; its pids. */
+  end(shim: Shim, bundle: Bundle): Promise<readonly number[]>;
   info(shim: Shim, options: Any | null): Promise<RuntimeInfo>;
 }
 
@@ -136,6 +140,11 @@ export function createActions(deps: ActionsDeps): Actions {
       if (outcome.code !== 0 || outcome.signal !== 0) throw failed(shim, outcome);
       const { pid, exit_status, exited_at } = deleteResponses.decode(outcome.stdout);
       return { pid, status: exit_status, exitedAt: exited_at };
+    },
+
+    end(shim, { namespace, id }) {
+      const words = ['-namespace', namespace, '-id', id, '-address', deps.grpcAddress];
+      return deps.endProcesses(path.basename(shim.path), words, deps.cleanupTimeout);
     },
 
     async info(shim, options) {

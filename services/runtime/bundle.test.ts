@@ -76,7 +76,8 @@ describe('bundles', () => {
     assert.deepEqual(loadEndpoint(bundle, false), { version: 2, address: 'unix:///own', protocol: 'ttrpc' });
   });
 
-  const onDisk = (): string[] => readdirSync(path.join(folder, 'tasks', 'ns'));
+  const namespace = (): string => path.join(folder, 'tasks', 'ns');
+  const onDisk = (): string[] => (existsSync(namespace()) ? readdirSync(namespace()) : []);
 
   it('are removed with what is in them, and twice', async () => {
     const bundle = bundles.create('ns', 'a', Buffer.from('{}'));

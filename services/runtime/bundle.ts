@@ -117,12 +117,14 @@ export function createBundles({ folder, unmount, failed }: BundlesDeps): Bundles
           if (id.startsWith('.')) removeHidden(path.join(folder, namespace, id));
           else bundles.push(at(namespace, id));
         }
+        removeIfEmpty(path.join(folder, namespace));
       }
       return bundles;
     },
 
     async settled() {
       await Promise.all(removing.values());
+      for (const namespace of folders(folder)) removeIfEmpty(path.join(folder, namespace));
     },
   };
 }
@@ -200,6 +202,15 @@ async function removeEmpty(folder: string): Promise<boolean> {
     if (code === 'ENOENT') return true;
     if (code === 'EBUSY' || code === 'ENOTEMPTY') return false;
     throw error;
+  }
+}
+
+/** A namespace's folder stays while there is a bundle in it. */
+function removeIfEmpty(folder: string): void {
+  try {
+    rmdirSync(folder);
+  } catch (error) {
+    if (errnoCode(error) !== 'ENOTEMPTY') throw error;
   }
 }
 

@@ -23,8 +23,10 @@ export interface CleanupDeps {
 
 /** None of its functions rejects: what fails is logged, for it must not hide why they were called. */
 export interface Cleanup {
-  /** Asks a shim that has no task any more to end. */
+  /** Asks a shim that has no task any more to end; ends it when it does not. */
   shutdown(task: ShimTask): Promise<void>;
+  /** Ends a shim that cannot be asked. */
+  end(bundle: Bundle, shim: Shim): Promise<void>;
   removeBundle(bundle: Bundle): Promise<void>;
   /** Undoes a creation that failed, with the connection if it came so far. */
   discard(bundle: Bundle, shim: Shim, task: ShimTask | undefined): Promise<void>;
@@ -50,7 +52,17 @@ export function createCleanup({ log, events, actions, bundles, isShared, timeout
       if (!task.shim.own && !isShared(task)) await task.disconnected(timeouts.shutdown);
     } catch (error) {
       if (error instanceof ConnectionClosed) return;
-      log.error('failed to shut down shim, it might be leaked', { ...about(task), error });
+      log.warn('shim does not end when asked to', { ...about(task), error });
+      if (!isShared(task)) await end(task.folder, task.shim);
+    }
+  }
+
+  async function end(bundle: Bundle, shim: Shim): Promise<void> {
+    try {
+      const pids = await actions.end(shim, bundle);
+      if (pids.length > 0) log.warn('ended shim', { ...about(bundle), pids: pids.join(' ') });
+    } catch (error) {
+      log.error('failed to end shim, it might be leaked', { ...about(bundle), error });
     }
   }
 
@@ -80,11 +92,13 @@ export function createCleanup({ log, events, actions, bundles, isShared, timeout
 
   return {
     shutdown,
+    end,
     removeBundle,
 
     async discard(bundle, shim, task) {
       try {
         if (task === undefined) {
+          await end(bundle, shim);
           await actions.delete(shim, bundle);
         } else {
           await deleteByForce(task).catch(() => actions.delete(shim, bundle));

@@ -12,7 +12,7 @@ import { createLimit } from '../lib/limit.ts';
 import type { Recovery } from '../lib/recovery.ts';
 import { loadBinary, loadEndpoint, type Bundle } from './bundle.ts';
 import { unknownExit, type Cleanup } from './cleanup.ts';
-import { isOwn } from './resolve.ts';
+import { isOwn, type Shim } from './resolve.ts';
 import type { Found, ShimTask } from './shim-task.ts';
 
 export interface RecoverDeps {
@@ -24,6 +24,8 @@ export interface RecoverDeps {
   readonly forget: (bundle: Bundle) => void;
   /** The states of all tasks, or why there is none. */
   readonly states: (tasks: readonly ShimTask[], timeoutMs: number) => Promise<(StateResponse | Error)[]>;
+  /** Removes sockets of shims that are gone with their bundles. */
+  readonly sweepSockets: (known: ReadonlySet<string>) => Promise<void>;
   /** Milliseconds for each shim. */
   readonly timeoutMs: number;
 }
@@ -59,6 +61,7 @@ export async function recoverTasks(bundles: readonly Bundle[], deps: RecoverDeps
     work.push(known.then(() => calm).then(() => limit(() => watch(task, deps))));
   }
   await Promise.all(work);
+  await deps.sweepSockets(new Set(tasks.map(({ socket }) => socket)));
 }
 
 /** The bundle's task, or the removal of what never became one. */
@@ -68,10 +71,15 @@ function open(bundle: Bundle, deps: RecoverDeps): ShimTask | Promise<void> {
   const shim = { path: binary, own: isOwn(binary) };
   const endpoint = loadEndpoint(bundle, shim.own);
   if (endpoint !== undefined) return deps.adopt({ bundle, shim, endpoint });
-  return deps.cleanup.afterLoss(bundle, shim, 0).then(() => {
-    deps.forget(bundle);
-    report(deps, bundle, 'removed', 'half made: its shim never answered');
-  });
+  return removeHalfMade(bundle, shim, deps);
+}
+
+/** Its shim may live all the same: the daemon was gone before it could say where. */
+async function removeHalfMade(bundle: Bundle, shim: Shim, deps: RecoverDeps): Promise<void> {
+  await deps.cleanup.end(bundle, shim);
+  await deps.cleanup.afterLoss(bundle, shim, 0);
+  deps.forget(bundle);
+  report(deps, bundle, 'removed', 'half made: its shim never answered');
 }
 
 async function removeUnused(bundle: Bundle, deps: RecoverDeps): Promise<void> {

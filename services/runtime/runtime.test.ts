@@ -56,6 +56,7 @@ describe('the runtime', () => {
       }),
       resolver: createResolver({ shim: 'containerd-shim-davit-v1', folders: [folder] }),
       shimLog: { link: () => undefined },
+      sockets: { sweep: () => Promise.resolve() },
       recovery: createRecovery(QUIET),
       askAll,
       timeouts: { load: 150, cleanup: 150, shutdown: 150 },
@@ -187,7 +188,7 @@ describe('the runtime', () => {
     await eventually(() => shims.length > 0 && lastShim().calls.includes('Create'));
     controller.abort();
     await assert.rejects(creating, { name: 'AbortError' });
-    assert.deepEqual([bundlesLeft(), actions.deletes], [[], ['a']]);
+    assert.deepEqual([bundlesLeft(), actions.deletes, actions.ends], [[], ['a'], ['a']]);
   });
 
   it('leaves nothing when the shim cannot be started', async () => {
@@ -316,7 +317,9 @@ describe('the runtime', () => {
       symlinkSync(path.join(folder, 'containerd-shim-davit-v1'), path.join(half.path, 'shim'));
       const { runtime, actions } = fake();
       await runtime.recover();
-      assert.deepEqual([bundlesLeft(), actions.deletes, published], [[], ['half'], []]);
+      assert.deepEqual([bundlesLeft(), actions.deletes, actions.ends, published], [[], ['half'], ['half'], []]);
+      await runtime.close();
+      assert.deepEqual(readdirSync(tasks()), [], 'nor the folder of the namespace');
     });
   });
 });

@@ -18,6 +18,7 @@ import { createAskAll, type AskAll } from './ask-all.ts';
 import { recoverTasks } from './recover.ts';
 import type { Resolver, Shim } from './resolve.ts';
 import type { ShimLog } from './shim-log.ts';
+import type { SocketFolder } from './socket-folder.ts';
 import { abortable, ShimTask, type Found } from './shim-task.ts';
 import { connectTtrpc, ConnectionClosed } from './ttrpc/client.ts';
 
@@ -35,6 +36,7 @@ export interface RuntimeDeps {
   readonly bundles: Bundles;
   readonly resolver: Resolver;
   readonly shimLog: Pick<ShimLog, 'link'>;
+  readonly sockets: Pick<SocketFolder, 'sweep'>;
   readonly recovery: Recovery;
   /** As the addon's function of this name. */
   readonly askAll: AskAll;
@@ -237,6 +239,8 @@ export function createRuntime(deps: RuntimeDeps): RuntimeLifecycle {
         adopt: (whereabouts) => adopt(shimTask(whereabouts, timeouts.load)),
         forget,
         states: (tasks, timeoutMs) => callAll(tasks, 'State', timeoutMs),
+        sweepSockets: (known) =>
+          deps.sockets.sweep(known).catch((error: unknown) => log.warn('sockets of shims not swept', { error })),
         timeoutMs: timeouts.load,
       });
     },

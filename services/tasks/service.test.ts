@@ -82,6 +82,7 @@ describe('the tasks service', () => {
       }),
       resolver: createResolver({ shim: 'containerd-shim-davit-v1', folders: [folder] }),
       shimLog: { link: () => undefined },
+      sockets: { sweep: () => Promise.resolve() },
       recovery: createRecovery(QUIET),
       askAll,
       timeouts: { load: 100, cleanup: 100, shutdown: 100 },

@@ -1,8 +1,7 @@
 // Puts together what runs tasks: the runtime, and the socket on which shims tell of events.
-import { createHash } from 'node:crypto';
 import { mkdir } from 'node:fs/promises';
 import path from 'node:path';
-import { askAll, unmountAll } from '../../../native/addon/index.ts';
+import { askAll, endProcesses, unmountAll } from '../../../native/addon/index.ts';
 import { createEventsTtrpc } from '../../events/service.ts';
 import type { Events } from '../../events/api.ts';
 import { parseDuration } from '../../lib/duration.ts';
@@ -15,6 +14,7 @@ import { runProgram } from '../../runtime/program.ts';
 import { createResolver } from '../../runtime/resolve.ts';
 import { createRuntime } from '../../runtime/runtime.ts';
 import { openShimLog } from '../../runtime/shim-log.ts';
+import { openSocketFolder } from '../../runtime/socket-folder.ts';
 import { createTtrpcServer } from '../../runtime/ttrpc/server.ts';
 import type { Config } from '../defaults.ts';
 import { ownSocket, prepareSocket } from '../listen.ts';
@@ -40,9 +40,8 @@ export async function startRuntime(
 ): Promise<RunningRuntime> {
   const self = path.resolve(process.argv[1] ?? '');
   const ttrpcAddress = ttrpcAddressOf(config);
-  const socketFolder = socketFolderOf(config);
+  const sockets = await openSocketFolder(config.state, recovery);
   const tasksFolder = path.join(config.state, 'tasks');
-  await mkdir(socketFolder, { recursive: true, mode: 0o700 });
   await mkdir(tasksFolder, { recursive: true, mode: 0o711 });
 
   const ttrpc = createTtrpcServer({
@@ -69,6 +68,7 @@ export async function startRuntime(
     events,
     timeouts,
     shimLog,
+    sockets,
     recovery,
     askAll,
     bundles: createBundles({
@@ -85,7 +85,8 @@ export async function startRuntime(
       ttrpcAddress,
       self,
       version,
-      socketFolder,
+      socketFolder: sockets.path,
+      endProcesses,
       debug: log.debugEnabled,
       env: config.plugins['io.containerd.runtime.v2.task'].sched_core ? { SCHED_CORE: '1' } : {},
       cleanupTimeout: timeouts.cleanup,
@@ -100,6 +101,7 @@ export async function startRuntime(
       await runtime.close();
       await ttrpc.close();
       shimLog.close();
+      await sockets.close();
     },
   };
 }
@@ -107,15 +109,4 @@ export async function startRuntime(
 /** Where shims tell of events. */
 export function ttrpcAddressOf(config: Config): string {
   return config.ttrpc.address === '' ? `${config.grpc.address}.ttrpc` : config.ttrpc.address;
-}
-
-/** A socket's path has 107 bytes at most, and its name, a slash before it, takes 65. */
-const MAX_SOCKET_FOLDER = 42;
-
-/** `<state>/s`; elsewhere, for this state alone, where that would make the sockets' paths too long. */
-function socketFolderOf(config: Config): string {
-  const folder = path.join(config.state, 's');
-  if (Buffer.byteLength(folder) <= MAX_SOCKET_FOLDER) return folder;
-  const hash = createHash('sha256').update(config.state).digest('hex').slice(0, 16);
-  return `/run/davit/s-${hash}`;
 }

@@ -74,10 +74,19 @@ function listen(server: Server, address: string): Promise<void> {
 }
 
 /** Actions that start fake shims; `answers` says at which version they claim to speak. */
-export function fakeActions(start: () => Promise<FakeShim>, answers = 2): Actions & { readonly deletes: string[] } {
+export function fakeActions(
+  start: () => Promise<FakeShim>,
+  answers = 2,
+): Actions & { readonly deletes: string[]; readonly ends: string[] } {
   const deletes: string[] = [];
+  const ends: string[] = [];
   return {
     deletes,
+    ends,
+    end(_shim, bundle) {
+      ends.push(bundle.id);
+      return Promise.resolve([]);
+    },
     async start(_shim, bundle) {
       const { address } = await start();
       writeFileSync(path.join(bundle.path, 'address'), `unix://${address}`);

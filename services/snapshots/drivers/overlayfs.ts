@@ -6,7 +6,7 @@
 // A tree without parents, and a view of a single layer, need no overlay: they are bind mounts.
 import { access, chown, lstat, mkdir, readdir } from 'node:fs/promises';
 import path from 'node:path';
-import { probeOverlay } from '../../../native/addon/index.ts';
+import { probeOverlay, unmountAll } from '../../../native/addon/index.ts';
 import { errnoCode, failedPrecondition } from '../../lib/errors.ts';
 import { NO_LABELS } from '../../lib/labels.ts';
 import type { Mount } from '../../lib/mount.ts';
@@ -30,6 +30,7 @@ export interface OverlayOptions {
 export async function createOverlayDriver(root: string, files: TreeFiles, options: OverlayOptions): Promise<Driver> {
   const trees = path.join(root, 'snapshots');
   await mkdir(trees, { recursive: true, mode: 0o700 });
+  await removeProbes(root, files);
   const support = await probeOverlay(root);
   if (!support.supported) {
     throw failedPrecondition(
@@ -134,5 +135,15 @@ async function exists(file: string): Promise<boolean> {
   } catch (error) {
     if (errnoCode(error) === 'ENOENT') return false;
     throw error;
+  }
+}
+
+/** What probes of killed daemons left. */
+async function removeProbes(root: string, files: TreeFiles): Promise<void> {
+  for (const name of await readdir(root)) {
+    if (!name.startsWith('overlay-probe-')) continue;
+    const probe = path.join(root, name);
+    await unmountAll(path.join(probe, 'merged'), { detach: true });
+    await files.remove(probe);
   }
 }
