@@ -70,7 +70,9 @@ async function differences({ root, state, directory }: Daemon, clients: readonly
     if (there !== known) found.push(`${there} ${what}, ${known} on record`);
   };
   compare('folders of snapshots', names(root, 'snapshots/overlayfs/snapshots').length, snapshots.length);
-  compare('sockets of shims', names(state, 's').length, tasks.length);
+  // Another shim has its sockets elsewhere.
+  if ((process.env['DAVIT_TEST_SHIM'] ?? '') === '')
+    compare('sockets of shims', names(state, 's').length, tasks.length);
   compare('shims', shims(directory), tasks.length);
   // The file of an ingest comes with its first byte.
   const ingests = names(root, 'content/ingest').length;
