@@ -184,7 +184,7 @@ void test_delete_created() {
 void test_unknown_methods() {
   Box box({"true"});
   expect(box.call("Frobnicate", ""), Code::kUnimplemented, "method Frobnicate");
-  expect(box.call("Checkpoint", box.about()), Code::kUnimplemented, "checkpoint");
+  expect(box.call("Checkpoint", box.about()), Code::kNotFound, "container not created");
   expect(box.call("Create", "\x0a\x7f"), Code::kInvalidArgument, "malformed");
   box.client->send(ttrpc::request_frame(box.stream += 2, "a.B", "C", "", 0));
   expect(box.receive(), Code::kUnimplemented, "service a.B");

@@ -39,6 +39,7 @@ import { createSandboxes } from '../sandbox/store.ts';
 import { createStreamingService } from '../streaming/service.ts';
 import { createStreams } from '../streaming/streams.ts';
 import type { TaskMetrics } from '../tasks/api.ts';
+import { createCheckpoints } from '../tasks/checkpoint.ts';
 import { createTaskMetrics } from '../tasks/metrics.ts';
 import { createTasksService } from '../tasks/service.ts';
 import { createTransferService } from '../transfer/service.ts';
@@ -103,6 +104,7 @@ export async function startDaemon(config: Config, deps: ComposeDeps): Promise<Da
     { content, diffs, images, leases, namespaces, snapshots, log },
     transferOptions(config),
   );
+  const checkpoints = createCheckpoints({ content, diffs, folder: path.join(config.root, 'checkpoints') });
   // Refuses a second daemon: nothing is touched before.
   await metadata.open();
   const [tasks, uuid] = await Promise.all([
@@ -111,6 +113,7 @@ export async function startDaemon(config: Config, deps: ComposeDeps): Promise<Da
     content.start(),
     snapshots.recover(),
     temporary.recover(),
+    checkpoints.start(),
   ]);
 
   const services: Registration[] = [];
@@ -155,6 +158,7 @@ export async function startDaemon(config: Config, deps: ComposeDeps): Promise<Da
     createTasksService({
       runtime: tasks.runtime,
       containers,
+      checkpoints,
       log,
       stateTimeout: parseDuration(config.timeouts['io.containerd.timeout.task.state'] ?? '2s'),
     }),

@@ -5,7 +5,6 @@ import type { StateResponse } from '../../proto/gen/containerd.task.v2.ts';
 import type { Process } from '../../proto/gen/containerd.v1.types.ts';
 import type { Timestamp } from '../../proto/gen/google.protobuf.ts';
 import type { Input } from '../../proto/rpc.ts';
-import { notImplemented } from '../lib/errors.ts';
 import type { Exit } from '../runtime/api.ts';
 
 /** 0001-01-01T00:00:00Z, which stands for "not yet" on containerd's wire. */
@@ -24,9 +23,7 @@ export function exitToWire(id: string, exit: Exit): Input<DeleteResponse> {
   return { id, pid: exit.pid, exit_status: exit.status, exited_at: exit.exitedAt ?? NEVER };
 }
 
-/** The folder that a task is to be restored from, empty for none. */
-export function checkpointPath({ options: any, checkpoint }: CreateTaskRequest): string {
-  const path = any?.type_url === OPTIONS ? options.decode(any.value).criu_image_path : '';
-  if (path === '' && checkpoint !== null) throw notImplemented('restore from a checkpoint image');
-  return path;
+/** The folder of the client's own that a task is to be restored from, empty for none. */
+export function checkpointPath({ options: any }: CreateTaskRequest): string {
+  return any?.type_url === OPTIONS ? options.decode(any.value).criu_image_path : '';
 }

@@ -4,8 +4,12 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, it } from 'mocha';
 import { askAll } from '../../native/addon/index.ts';
+import { codec } from '../../proto/messages.ts';
+import type { CheckpointOptions } from '../../proto/gen/containerd.runc.v1.ts';
 import type { TasksService } from '../../proto/gen/containerd.services.tasks.v1.ts';
 import type { Container, Containers } from '../containers/api.ts';
+import type { Content } from '../content/api.ts';
+import type { Diffs } from '../diff/api.ts';
 import { createEvents } from '../events/exchange.ts';
 import type { Call } from '../grpc/call.ts';
 import type { Handlers } from '../grpc/handlers.ts';
@@ -17,6 +21,7 @@ import { createBundles } from '../runtime/bundle.ts';
 import { createResolver } from '../runtime/resolve.ts';
 import { createRuntime } from '../runtime/runtime.ts';
 import { fakeActions, silent, startFakeShim, type Behaviour, type FakeShim } from '../runtime/testing/fake-shim.ts';
+import { createCheckpoints } from './checkpoint.ts';
 import { createTasksService } from './service.ts';
 
 const QUIET: Logger = { debugEnabled: false, debug() {}, info() {}, warn() {}, error() {}, with: () => QUIET };
@@ -99,6 +104,7 @@ describe('the tasks service', () => {
     const service = createTasksService({
       runtime,
       containers: containers as Containers,
+      checkpoints: createCheckpoints({ content: {} as Content, diffs: {} as Diffs, folder: path.join(folder, 'cp') }),
       log: QUIET,
       stateTimeout: 100,
     });
@@ -254,12 +260,28 @@ describe('the tasks service', () => {
 
   it('says what it cannot do', async () => {
     await call('Create', { container_id: 'a' });
-    await fails('Checkpoint', { container_id: 'a' }, 'not implemented', /checkpoint of task "a".*not implemented$/);
+    await fails(
+      'Checkpoint',
+      { container_id: 'a', parent_checkpoint: 'sha256:x' },
+      'not implemented',
+      /parent checkpoint: not implemented/,
+    );
     await fails(
       'Create',
-      { container_id: 'b', checkpoint: {} },
-      'not implemented',
-      /restore from a checkpoint image: not implemented/,
+      { container_id: 'b', checkpoint: { media_type: 'text/plain', digest: 'sha256:x', size: '1' } },
+      'invalid argument',
+      /unsupported checkpoint type "text\/plain"/,
     );
+  });
+
+  it('has a shim write a checkpoint where the client wants it', async () => {
+    const asked: Record<string, unknown>[] = [];
+    serve({ Checkpoint: (request) => (asked.push(request), {}) });
+    await call('Create', { container_id: 'a' });
+    const value = codec<CheckpointOptions>('containerd.runc.v1.CheckpointOptions').encode({ image_path: '/images' });
+    const options = { type_url: 'containerd.runc.v1.CheckpointOptions', value };
+    const answer = await call('Checkpoint', { container_id: 'a', parent_checkpoint: '', options });
+    assert.deepEqual(answer, { descriptors: [] });
+    assert.equal(asked[0]?.['path'], '/images');
   });
 });

@@ -10,19 +10,21 @@ import { parseFilters } from '../lib/filters.ts';
 import { validateIdentifier } from '../lib/identifiers.ts';
 import type { Logger } from '../lib/log.ts';
 import type { Runtime, Task } from '../runtime/api.ts';
+import type { Checkpoints } from './checkpoint.ts';
 import { checkpointPath, exitToWire, processToWire } from './convert.ts';
 import { collectMetrics } from './metrics.ts';
 
 export interface TasksDeps {
   readonly runtime: Runtime;
   readonly containers: Containers;
+  readonly checkpoints: Checkpoints;
   readonly log: Logger;
   /** Milliseconds in which a shim has to tell a state. */
   readonly stateTimeout: number;
 }
 
 export function createTasksService(deps: TasksDeps): Registration {
-  const { runtime, containers, log, stateTimeout } = deps;
+  const { runtime, containers, checkpoints, log, stateTimeout } = deps;
 
   /** The task of a container; a task without its container is no longer reached by clients. */
   const find = (call: Call, id: string): Task => {
@@ -42,35 +44,50 @@ export function createTasksService(deps: TasksDeps): Registration {
     async Create(request, call) {
       const namespace = call.namespace();
       const container = containers.get(namespace, request.container_id);
-      const { pid } = await runtime.create(
-        {
-          namespace,
-          id: container.id,
-          runtime: request.runtime_path === '' ? container.runtime.name : request.runtime_path,
-          spec: container.spec.value,
-          rootfs: request.rootfs,
-          stdin: request.stdin,
-          stdout: request.stdout,
-          stderr: request.stderr,
-          terminal: request.terminal,
-          options: optionsOf(request, container.runtime.options),
-          checkpoint: checkpointPath(request),
-        },
-        call.signal,
-      );
-      return { container_id: container.id, pid };
+      const create = (checkpoint: string) =>
+        runtime.create(
+          {
+            namespace,
+            id: container.id,
+            runtime: request.runtime_path === '' ? container.runtime.name : request.runtime_path,
+            spec: container.spec.value,
+            rootfs: request.rootfs,
+            stdin: request.stdin,
+            stdout: request.stdout,
+            stderr: request.stderr,
+            terminal: request.terminal,
+            options: optionsOf(request, container.runtime.options),
+            checkpoint,
+          },
+          call.signal,
+        );
+      const { checkpoint } = request;
+      if (checkpoint === null) {
+        const { pid } = await create(checkpointPath(request));
+        return { container_id: container.id, pid };
+      }
+      try {
+        const { pid } = await create(await checkpoints.unpack(namespace, checkpoint, container.id, call.signal));
+        return { container_id: container.id, pid };
+      } catch (error) {
+        await checkpoints.release(namespace, container.id);
+        throw error;
+      }
     },
 
     async Start(request, call) {
       const task = find(call, request.container_id);
       const { pid } = await task.call('Start', { exec_id: request.exec_id }, { signal: call.signal });
+      await checkpoints.release(task.namespace, task.id);
       return { pid };
     },
 
     async Delete(request, call) {
       const task = find(call, request.container_id);
       try {
-        return exitToWire('', await runtime.delete(task.namespace, task.id, call.signal));
+        const exit = await runtime.delete(task.namespace, task.id, call.signal);
+        await checkpoints.release(task.namespace, task.id);
+        return exitToWire('', exit);
       } catch (error) {
         throw error instanceof Failure ? error.in('failed to delete task') : error;
       }
@@ -137,12 +154,12 @@ export function createTasksService(deps: TasksDeps): Registration {
       return find(call, request.container_id).call('Pids', {}, { signal: call.signal });
     },
 
-    Checkpoint(request, call) {
-      find(call, request.container_id);
-      throw new Failure(
-        'not implemented',
-        `checkpoint of task "${request.container_id}": this davitd cannot checkpoint: not implemented`,
-      );
+    async Checkpoint(request, call) {
+      const task = find(call, request.container_id);
+      const { spec } = containers.get(task.namespace, task.id);
+      const scope = { namespace: task.namespace, lease: call.lease };
+      const any = { type_url: spec.type_url, value: Buffer.from(spec.value) };
+      return { descriptors: await checkpoints.write(scope, task, any, request, call.signal) };
     },
 
     async Update(request, call) {

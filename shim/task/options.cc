@@ -16,7 +16,8 @@ Result<> check_foreign(const std::string& type) {
 
 }  // namespace
 
-Result<> apply_options(const wire::Any& options, oci::CreateOptions& create, IoContext& io) {
+Result<> apply_options(const wire::Any& options, oci::CreateOptions& create, IoContext& io,
+                       std::string& criu_work) {
   if (options.type_url != "containerd.runc.v1.Options") return check_foreign(options.type_url);
   wire::RuncOptions runc;
   if (!wire::decode(options.value, runc)) return fail(EINVAL, "runtime options: malformed");
@@ -31,9 +32,37 @@ Result<> apply_options(const wire::Any& options, oci::CreateOptions& create, IoC
   }
   create.no_pivot = runc.no_pivot_root;
   create.no_new_keyring = runc.no_new_keyring;
+  criu_work = runc.criu_work_path;
   io.uid = runc.io_uid;
   io.gid = runc.io_gid;
   return {};
+}
+
+Result<oci::CheckpointOptions> checkpoint_options(const wire::CheckpointTaskRequest& request) {
+  wire::CheckpointOptions asked;
+  const std::string& type = request.options.type_url;
+  if (type == "containerd.runc.v1.CheckpointOptions") {
+    if (!wire::decode(request.options.value, asked)) {
+      return fail(EINVAL, "checkpoint options: malformed");
+    }
+  } else if (!type.empty()) {
+    return fail(0, "type with url " + type + ": not found");
+  }
+  oci::CheckpointOptions out;
+  out.image_path = request.path;
+  out.work_path = asked.work_path;
+  out.parent_path = asked.parent_path;
+  out.leave_running = !asked.exit;
+  out.tcp_established = asked.open_tcp;
+  out.external_unix_sockets = asked.external_unix_sockets;
+  out.shell_job = asked.terminal;
+  out.file_locks = asked.file_locks;
+  for (const std::string& kind : asked.empty_namespaces) {
+    if (kind != "network") return fail(ENOTSUP, "checkpoint: empty namespace \"" + kind + "\"");
+    out.empty_network = true;
+  }
+  if (!out.image_path.starts_with('/')) return fail(EINVAL, "checkpoint path: must be absolute");
+  return out;
 }
 
 }  // namespace davit::shim

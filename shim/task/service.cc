@@ -77,9 +77,7 @@ void Service::handle(const Call& call, const ttrpc::Request& request) {
   if (request.method == "Create") return create(call, request.payload);
   if (request.method == "Exec") return exec(call, request.payload);
   if (request.method == "Update") return update(call, request.payload);
-  if (request.method == "Checkpoint") {
-    return refuse(call, {Code::kUnimplemented, "checkpoint: not supported by this runtime"});
-  }
+  if (request.method == "Checkpoint") return checkpoint(call, request.payload);
   ProcessRequest scalars;
   const bool connecting = request.method == "Connect";
   if (connecting || request.method == "Shutdown") {
@@ -125,6 +123,12 @@ void Service::update(const Call& call, std::string_view payload) {
   wire::UpdateTaskRequest request;
   if (!wire::decode(payload, request)) return refuse(call, kMalformed);
   if (Task* task = find(call, request.id)) task->update(call, request.resources.value);
+}
+
+void Service::checkpoint(const Call& call, std::string_view payload) {
+  wire::CheckpointTaskRequest request;
+  if (!wire::decode(payload, request)) return refuse(call, kMalformed);
+  if (Task* task = find(call, request.id)) task->checkpoint(call, request);
 }
 
 void Service::connect(const Call& call, const ProcessRequest& request) {

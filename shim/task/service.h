@@ -27,6 +27,7 @@ class Service {
   void create(const Call& call, std::string_view payload);
   void exec(const Call& call, std::string_view payload);
   void update(const Call& call, std::string_view payload);
+  void checkpoint(const Call& call, std::string_view payload);
   void connect(const Call& call, const wire::ProcessRequest& request);
   void shutdown(const Call& call, const wire::ProcessRequest& request);
   void leave_when_quiet();

@@ -19,8 +19,8 @@ Status failed_precondition(const std::string& what) {
 
 namespace {
 
-constexpr const char* kVerbs[] = {"start",  "delete",  "pause",  "resume",
-                                  "update", "exec in", "resize", "kill"};
+constexpr const char* kVerbs[] = {"start",   "delete", "pause", "resume",    "update",
+                                  "exec in", "resize", "kill",  "checkpoint"};
 
 const char* phase_name(Phase phase) {
   switch (phase) {
@@ -48,6 +48,8 @@ bool allowed(Operation operation, Phase phase, bool is_exec) {
       return phase == Phase::kCreated || phase == Phase::kStopped;
     case Operation::kPause:
       return phase == Phase::kRunning;
+    case Operation::kCheckpoint:
+      return phase == Phase::kRunning || phase == Phase::kPaused;
     case Operation::kResume:
       return phase == Phase::kPaused;
     case Operation::kUpdate:
@@ -65,6 +67,8 @@ bool allowed(Operation operation, Phase phase, bool is_exec) {
 std::string object_of(Operation operation, Phase phase, bool is_exec) {
   const std::string name = phase_name(phase);
   if (operation == Operation::kExec) return "a " + name + " state";
+  if (operation == Operation::kCheckpoint)
+    return phase == Phase::kCreated ? "a task in created state" : "a " + name + " container";
   const bool on_container = operation == Operation::kPause || operation == Operation::kResume ||
                             operation == Operation::kUpdate || operation == Operation::kResize;
   if (on_container && phase == Phase::kCreated) return "task in created state";

@@ -23,7 +23,17 @@ namespace davit::shim {
 
 enum class Phase { kCreating, kCreated, kStarting, kRunning, kPaused, kStopped, kDeleting };
 
-enum class Operation { kStart, kDelete, kPause, kResume, kUpdate, kExec, kResize, kKill };
+enum class Operation {
+  kStart,
+  kDelete,
+  kPause,
+  kResume,
+  kUpdate,
+  kExec,
+  kResize,
+  kKill,
+  kCheckpoint
+};
 
 // kOk when `operation` may be done in `phase`, else the answer to give.
 ttrpc::Status check(Operation operation, Phase phase, bool is_exec);

@@ -91,8 +91,7 @@ void Task::create(const Call& call) {
   oci::CreateOptions options;
   options.id = request_.id;
   options.bundle = request_.bundle;
-  Result<> possible = apply_options(request_.options, options, io_context_);
-  if (!request_.checkpoint.empty()) possible = fail(ENOTSUP, "restore from a checkpoint");
+  Result<> possible = apply_options(request_.options, options, io_context_, criu_work_);
   if (!possible) {
     const Error& error = possible.error();
     // Not the kernel's words: the message says it all.
@@ -151,7 +150,13 @@ Result<> Task::make_container(const oci::CreateOptions& options) {
   DAVIT_TRY(fault::at("shim.create.after-mounts"));
   oci::CreateOptions with_stdio = options;
   with_stdio.stdio = init_.io->ends();
-  auto created = oci::Container::create(with_stdio);
+  oci::CheckpointOptions checkpoint;
+  checkpoint.image_path = request_.checkpoint;
+  checkpoint.work_path = criu_work_;
+  // criu took along what was open then: sockets and locks come back when the images hold any.
+  checkpoint.tcp_established = checkpoint.external_unix_sockets = checkpoint.file_locks = true;
+  auto created = request_.checkpoint.empty() ? oci::Container::create(with_stdio)
+                                             : oci::Container::restore(with_stdio, checkpoint);
   if (!created) return wrap(kNotStarted, created.error());
   container_ = std::move(*created);
   DAVIT_TRY(fault::at("shim.create.after-executor"));
@@ -391,6 +396,16 @@ void Task::close_io(const Call& call, const wire::ProcessRequest& request) {
 void Task::update(const Call& call, const std::string& resources) {
   if (find(call, "", Operation::kUpdate) == nullptr) return;
   if (auto done = container_->update(resources); !done) return refuse(call, "update", done.error());
+  answer(call);
+}
+
+void Task::checkpoint(const Call& call, const wire::CheckpointTaskRequest& request) {
+  if (find(call, "", Operation::kCheckpoint) == nullptr) return;
+  auto options = checkpoint_options(request);
+  if (!options) return refuse(call, {code_of(options.error().code), options.error().message});
+  if (auto done = container_->checkpoint(*options); !done) {
+    return refuse(call, "checkpoint", done.error());
+  }
   answer(call);
 }
 

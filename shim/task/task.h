@@ -54,6 +54,7 @@ class Task {
   void resize(const Call& call, const wire::ProcessRequest& request);
   void close_io(const Call& call, const wire::ProcessRequest& request);
   void update(const Call& call, const std::string& resources);
+  void checkpoint(const Call& call, const wire::CheckpointTaskRequest& request);
   void stats(const Call& call);
 
   const std::string& id() const { return request_.id; }
@@ -129,6 +130,7 @@ class Task {
   uint64_t oom_kills_ = 0;
   uint64_t oom_timer_ = 0;
   IoContext io_context_;
+  std::string criu_work_;
 };
 
 }  // namespace davit::shim

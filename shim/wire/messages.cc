@@ -136,6 +136,60 @@ bool decode(std::string_view bytes, UpdateTaskRequest& out) {
   return r.ok();
 }
 
+bool decode(std::string_view bytes, CheckpointTaskRequest& out) {
+  Reader r(bytes);
+  while (r.next()) {
+    switch (r.field()) {
+      case 1:
+        out.id = r.string();
+        break;
+      case 2:
+        out.path = r.string();
+        break;
+      case 3:
+        if (!decode(r.bytes(), out.options)) return false;
+        break;
+    }
+  }
+  return r.ok();
+}
+
+bool decode(std::string_view bytes, CheckpointOptions& out) {
+  Reader r(bytes);
+  while (r.next()) {
+    switch (r.field()) {
+      case 1:
+        out.exit = r.boolean();
+        break;
+      case 2:
+        out.open_tcp = r.boolean();
+        break;
+      case 3:
+        out.external_unix_sockets = r.boolean();
+        break;
+      case 4:
+        out.terminal = r.boolean();
+        break;
+      case 5:
+        out.file_locks = r.boolean();
+        break;
+      case 6:
+        out.empty_namespaces.push_back(r.string());
+        break;
+      case 8:
+        out.image_path = r.string();
+        break;
+      case 9:
+        out.work_path = r.string();
+        break;
+      case 10:
+        out.parent_path = r.string();
+        break;
+    }
+  }
+  return r.ok();
+}
+
 bool decode(std::string_view bytes, RuncOptions& out) {
   Reader r(bytes);
   while (r.next()) {
@@ -160,6 +214,9 @@ bool decode(std::string_view bytes, RuncOptions& out) {
         break;
       case 9:
         out.systemd_cgroup = r.boolean();
+        break;
+      case 11:
+        out.criu_work_path = r.string();
         break;
     }
   }

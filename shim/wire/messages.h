@@ -73,6 +73,25 @@ struct UpdateTaskRequest {
   Any resources;
 };
 
+struct CheckpointTaskRequest {
+  std::string id;
+  std::string path;
+  Any options;
+};
+
+// containerd.runc.v1.CheckpointOptions
+struct CheckpointOptions {
+  bool exit = false;
+  bool open_tcp = false;
+  bool external_unix_sockets = false;
+  bool terminal = false;
+  bool file_locks = false;
+  std::vector<std::string> empty_namespaces;
+  std::string image_path;
+  std::string work_path;
+  std::string parent_path;
+};
+
 // containerd.runc.v1.Options
 struct RuncOptions {
   bool no_pivot_root = false;
@@ -82,6 +101,7 @@ struct RuncOptions {
   uint32_t io_gid = 0;
   std::string binary_name;
   bool systemd_cgroup = false;
+  std::string criu_work_path;
 };
 
 // containerd.runtime.bootstrap.v1.BootstrapParams
@@ -115,6 +135,8 @@ bool decode(std::string_view bytes, Any& out);
 bool decode(std::string_view bytes, CreateTaskRequest& out);
 bool decode(std::string_view bytes, ExecProcessRequest& out);
 bool decode(std::string_view bytes, UpdateTaskRequest& out);
+bool decode(std::string_view bytes, CheckpointTaskRequest& out);
+bool decode(std::string_view bytes, CheckpointOptions& out);
 bool decode(std::string_view bytes, RuncOptions& out);
 bool decode(std::string_view bytes, BootstrapParams& out);
 

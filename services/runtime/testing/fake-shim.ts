@@ -14,7 +14,11 @@ import { createTtrpcServer, type TtrpcServer } from '../ttrpc/server.ts';
 type MethodName = keyof v2.TaskService;
 export type Behaviour = Partial<Record<MethodName, (request: Record<string, unknown>) => Promise<object> | object>>;
 
-const REQUESTS: Partial<Record<MethodName, string>> = { Create: 'CreateTaskRequest', Exec: 'ExecProcessRequest' };
+const REQUESTS: Partial<Record<MethodName, string>> = {
+  Create: 'CreateTaskRequest',
+  Exec: 'ExecProcessRequest',
+  Checkpoint: 'CheckpointTaskRequest',
+};
 const RESPONSES: Partial<Record<MethodName, string>> = { Create: 'CreateTaskResponse' };
 const EMPTY = new Set<MethodName>([
   'Pause',
