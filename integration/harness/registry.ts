@@ -154,7 +154,11 @@ export async function wireTo(host: string): Promise<Wire> {
       total += chunk.length;
       if (cuts > 0 && brought > after) {
         cuts--;
-        return void client.destroy();
+        client.write(chunk);
+        // What is before the cut arrives.
+        upstream.pause();
+        client.destroySoon();
+        return;
       }
       client.write(chunk);
       if (rate === 0) return;

@@ -59,6 +59,17 @@ export interface Snapshotter {
    */
   commit(scope: Scope, name: string, key: string, parent: string, labels: Labels): Promise<void>;
   /**
+   * As commit(), but resolves when others can be made on top of the snapshot. `settled` resolves when
+   * commit() would: until then a power cut takes the snapshot, and with it all that was made on it.
+   */
+  commitEarly(
+    scope: Scope,
+    name: string,
+    key: string,
+    parent: string,
+    labels: Labels,
+  ): Promise<{ readonly settled: Promise<void> }>;
+  /**
    * Removes the record; what it took on disk follows in the background, cleanup() waits for it.
    * Throws `not found`; `failed precondition` for a snapshot with children.
    */

@@ -163,6 +163,48 @@ export function createSnapshotter(deps: SnapshotterDeps): LocalSnapshotter {
     for (const id of trees) if (!known.has(id) && garbage(id)) reaper.add(id);
   }
 
+  const commitEarly: Snapshotter['commitEarly'] = async (scope, name, key, parent, labels) => {
+    const { namespace } = scope;
+    validateKey(name);
+    validateLabels(labels);
+    refuseName(namespace, name);
+    const active = committable(namespace, key);
+    if (active.parent === '' && parent !== '' && !driver.capabilities.includes('rebase')) {
+      throw notImplemented(
+        `snapshotter ${driver.name} cannot put snapshot ${JSON.stringify(key)} on a parent when it is committed`,
+      );
+    }
+    const newParent = active.parent === '' ? parent : active.parent;
+    parentOf(table, namespace, newParent);
+    const tree = treeOf(table, namespace, { ...active, parent: newParent, labels });
+    const usage = await driver.usage(tree);
+    await driver.commit(tree);
+    await fault('snapshots.commit.before-record');
+    await metadata.update((transaction) => {
+      refuseName(namespace, name);
+      const record = committable(namespace, key);
+      if (record.id !== active.id) throw notFound(`snapshot ${key} does not exist`);
+      const created = now();
+      rename(transaction, scope, name, key, {
+        ...record,
+        kind: 'committed',
+        parent: newParent,
+        created,
+        updated: created,
+        labels,
+        usage,
+        unsettled: settler.boot,
+      });
+    });
+    const settled = settler.committed().then(() => {
+      const committed = { key, name, snapshotter: driver.name };
+      events.publish(namespace, '/snapshot/commit', 'containerd.events.SnapshotCommit', committed);
+    });
+    // Who does not wait is not to be surprised.
+    settled.catch(() => undefined);
+    return { settled };
+  };
+
   return {
     name: driver.name,
     capabilities: driver.capabilities,
@@ -188,45 +230,11 @@ export function createSnapshotter(deps: SnapshotterDeps): LocalSnapshotter {
     },
 
     async commit(scope, name, key, parent, labels) {
-      const { namespace } = scope;
-      validateKey(name);
-      validateLabels(labels);
-      refuseName(namespace, name);
-      const active = committable(namespace, key);
-      if (active.parent === '' && parent !== '' && !driver.capabilities.includes('rebase')) {
-        throw notImplemented(
-          `snapshotter ${driver.name} cannot put snapshot ${JSON.stringify(key)} on a parent when it is committed`,
-        );
-      }
-      const newParent = active.parent === '' ? parent : active.parent;
-      parentOf(table, namespace, newParent);
-      const tree = treeOf(table, namespace, { ...active, parent: newParent, labels });
-      const usage = await driver.usage(tree);
-      await driver.commit(tree);
-      await fault('snapshots.commit.before-record');
-      await metadata.update((transaction) => {
-        refuseName(namespace, name);
-        const record = committable(namespace, key);
-        if (record.id !== active.id) throw notFound(`snapshot ${key} does not exist`);
-        const created = now();
-        rename(transaction, scope, name, key, {
-          ...record,
-          kind: 'committed',
-          parent: newParent,
-          created,
-          updated: created,
-          labels,
-          usage,
-          unsettled: settler.boot,
-        });
-      });
-      await settler.committed();
-      events.publish(namespace, '/snapshot/commit', 'containerd.events.SnapshotCommit', {
-        key,
-        name,
-        snapshotter: driver.name,
-      });
+      const { settled } = await commitEarly(scope, name, key, parent, labels);
+      await settled;
     },
+
+    commitEarly,
 
     async remove(scope, key) {
       const record = await metadata.update((transaction) => {

@@ -40,8 +40,14 @@ interface Step {
 }
 
 export function createUnpacker({ content, diffs, snapshots, jobs, log }: UnpackDeps): Unpacker {
-  /** Throws `already exists` when the snapshot is there; the lease then holds it. */
-  async function apply(snapshotter: Snapshotter, job: UnpackJob, step: Step, signal: AbortSignal): Promise<void> {
+  /** Snapshots that are not on disk yet, whoever made them. */
+  const settling = new Map<string, Promise<void>>();
+
+  /**
+   * The layer's snapshot can be built upon; resolves with when it is on disk. Throws `already exists` when
+   * it is there; the lease then holds it.
+   */
+  async function apply(snapshotter: Snapshotter, job: UnpackJob, step: Step, signal: AbortSignal) {
     const { scope } = job;
     const { layer, name } = step;
     const labels = new Map([[SNAPSHOT_REF, name]]);
@@ -56,7 +62,7 @@ export function createUnpacker({ content, diffs, snapshots, jobs, log }: UnpackD
           `layer ${layer.digest} unpacks to ${digest}, the image says ${step.diffId}: failed precondition`,
         );
       }
-      await snapshotter.commit(scope, name, key, '', labels);
+      return await snapshotter.commitEarly(scope, name, key, '', labels);
     } catch (error) {
       await snapshotter.remove(scope, key).catch((failed: unknown) => {
         if (!isNotFound(failed)) log.warn('snapshot of a failed unpack not removed', { key, error: failed });
@@ -74,21 +80,34 @@ export function createUnpacker({ content, diffs, snapshots, jobs, log }: UnpackD
     const { scope, manifest, config } = job;
     const { namespace } = scope;
     const snapshotter = snapshots.get(job.snapshotter);
+    // The next layer is applied while those before are still being written to disk.
+    const settled: Promise<void>[] = [];
+    const later = (work: Promise<void>): void => {
+      // Waited for in the end, unless something else fails before.
+      work.catch(() => undefined);
+      settled.push(work);
+    };
     for (const step of stepsOf(manifest, config)) {
       await job.arrived(step.layer);
+      const key = `${namespace} ${snapshotter.name} ${step.name}`;
       const once = async (): Promise<void> => {
         try {
-          await apply(snapshotter, job, step, signal);
+          const applied = await apply(snapshotter, job, step, signal);
+          const done = applied.settled.finally(() => settling.delete(key));
+          done.catch(() => undefined);
+          settling.set(key, done);
         } catch (error) {
           if (!isAlreadyExists(error)) throw error;
         }
       };
-      const mine = await jobs.run(`${namespace} ${snapshotter.name} ${step.name}`, signal, once);
+      const mine = await jobs.run(key, signal, once);
       // So that our lease holds it, too.
       if (!mine) await once();
-      await label(namespace, step.layer.digest, UNCOMPRESSED, step.diffId);
+      later(settling.get(key) ?? Promise.resolve());
+      later(label(namespace, step.layer.digest, UNCOMPRESSED, step.diffId));
       job.progress(step.layer, 'extracted');
     }
+    await Promise.all(settled);
     const top = stepsOf(manifest, config).at(-1);
     if (top !== undefined) {
       await label(namespace, manifest.config.digest, `containerd.io/gc.ref.snapshot.${snapshotter.name}`, top.name);
