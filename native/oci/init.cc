@@ -201,10 +201,11 @@ Result<std::string> become_user(ProcessSpec& process, const SeccompFilter* secco
       (void)::fchown(fd, process.user.uid, static_cast<gid_t>(-1));
   }
   ::umask(static_cast<mode_t>(process.user.umask.value_or(kUsualUmask)));
+  // As root first, for a directory that its user may be in but not look up; else as the user.
+  // Before the filter, which may forget or forbid what proving it takes.
+  bool inside = enter_cwd(process.cwd).has_value();
   if (seccomp != nullptr && !process.no_new_privileges)
     DAVIT_TRY(install_seccomp(*seccomp, socket));
-  // As root first, for a directory that its user may be in but not look up; else as the user.
-  bool inside = enter_cwd(process.cwd).has_value();
   DAVIT_TRY(take_identity(process, warnings));
   if (!inside) DAVIT_TRY(enter_cwd(process.cwd));
   ::prctl(PR_SET_DUMPABLE, 0);

@@ -86,7 +86,9 @@ Result<> Starting::answer(kernel::Message message, const Answers& answers) {
     }
     case kRunHooks: {
       std::string state = answers.hook_state->json("creating", child_.pid);
-      DAVIT_TRY(run_hooks(answers.spec->hooks.prestart, "prestart", state));
+      // The old kind was defined as coming after create, and is told so still.
+      DAVIT_TRY(run_hooks(answers.spec->hooks.prestart, "prestart",
+                          answers.hook_state->json("created", child_.pid)));
       DAVIT_TRY(run_hooks(answers.spec->hooks.create_runtime, "createRuntime", state));
       return kernel::send_message(socket.get(), kGo, state);
     }

@@ -199,7 +199,8 @@ void hooks_run_in_order_with_the_state() {
   std::string text = testing::shell("cut -d' ' -f1 " + log);
   CHECK_EQUAL(text, "prestart\ncreateRuntime\ncreateContainer\npoststart\npoststop\n");
   text = testing::shell("grep prestart " + log);
-  CHECK_CONTAINS(text, "\"status\":\"creating\"");
+  CHECK_CONTAINS(text, "\"status\":\"created\"");
+  CHECK_CONTAINS(testing::shell("grep createRuntime " + log), "\"status\":\"creating\"");
   CHECK_CONTAINS(text, "\"id\":\"" + bundle.id() + "\"");
   CHECK_CONTAINS(text, R"("annotations":{"a\"b":"c","long":"xxx)");
   CHECK_CONTAINS(testing::shell("grep poststop " + log), "\"status\":\"stopped\"");

@@ -10,6 +10,7 @@
 #include "native/kernel/in_root.h"
 #include "native/kernel/mount.h"
 #include "native/kernel/proc.h"
+#include "native/oci/identity.h"
 
 namespace davit::oci {
 namespace {
@@ -110,7 +111,8 @@ Result<> mount_filesystem(const RootfsContext& context, const Mount& mount,
   all.insert(all.end(), options.filesystem.begin(), options.filesystem.end());
   // Those two have labels of their own for each file; message queues take no such option.
   const std::string& label = context.spec.mount_label;
-  if (!label.empty() && mount.type != "proc" && mount.type != "sysfs" && mount.type != "mqueue")
+  if (!label.empty() && has_selinux() && mount.type != "proc" && mount.type != "sysfs" &&
+      mount.type != "mqueue")
     all.emplace_back("context", label);
   // A read-only file system that has yet to be filled is sealed when it is.
   bool fill_first = options.copy_up || clean(mount.destination) == "/dev";
@@ -141,8 +143,14 @@ Result<> mount_bind(const RootfsContext& context, const MountOptions& options, i
   return kernel::attach(source, destination);
 }
 
-Result<> mount_one(const RootfsContext& context, const Mount& mount, int source) {
+Result<> mount_one(const RootfsContext& context, const Mount& mount, int source,
+                   const std::string& later) {
   DAVIT_ASSIGN(MountOptions options, parse_mount_options(mount));
+  Fd copy;
+  if (!later.empty()) {
+    DAVIT_ASSIGN(copy, kernel::clone_tree(AT_FDCWD, later.c_str(), options.recursive));
+    source = copy.get();
+  }
   bool directory = true;
   if (options.bind) {
     struct stat st;
@@ -159,9 +167,11 @@ Result<> mount_one(const RootfsContext& context, const Mount& mount, int source)
 }  // namespace
 
 Result<> mount_all(const RootfsContext& context) {
+  const Sources& sources = context.sources;
   for (std::size_t i = 0; i < context.spec.mounts.size(); ++i) {
     const Mount& mount = context.spec.mounts[i];
-    if (auto mounted = mount_one(context, mount, context.sources.mounts[i].get()); !mounted)
+    std::string later = sources.later.empty() ? "" : sources.later[i];
+    if (auto mounted = mount_one(context, mount, sources.mounts[i].get(), later); !mounted)
       return wrap("mount \"" + (mount.source.empty() ? mount.type : mount.source) + "\" at \"" +
                       mount.destination + '"',
                   std::move(mounted).error());

@@ -36,6 +36,16 @@ Result<> make_host_slave() {
   return {};
 }
 
+// Whether init may copy the mount itself, when its turn comes: then mountinfo, which newer kernels
+// sort by age, has the order of the config. Not where init may not look, and not where the copy
+// must stay a peer of the host's.
+bool can_wait(const Mount& mount, const MountOptions& options, const Spec& spec,
+              const Namespaces& namespaces) {
+  bool own_mounts = (namespaces.fresh & CLONE_NEWNS) != 0;
+  bool peer = (options.propagation & MS_SHARED) != 0 && !spec.rootfs_propagation.empty();
+  return own_mounts && !namespaces.user && !options.map_ids && !peer && !mount.source.empty();
+}
+
 // The maps of mounts as user namespaces, each made once.
 class MapSources {
  public:
@@ -74,8 +84,8 @@ Result<Sources> open_sources(const Spec& spec, const std::string& bundle,
   Sources sources;
   MapSources maps(spec, namespaces.fd_of(CLONE_NEWUSER));
   if (!spec.mount_label.empty() && !has_selinux())
-    return fail(ENOTSUP, "linux.mountLabel \"" + spec.mount_label +
-                             "\": SELinux is not enabled on this machine");
+    sources.warnings.push_back("linux.mountLabel \"" + spec.mount_label +
+                               "\" is nothing without SELinux, which is not enabled here");
   std::string root = below(bundle, spec.root_path);
   auto tree = namespaces.shares_mounts
                   ? kernel::open_at(AT_FDCWD, root.c_str(), O_PATH | O_DIRECTORY)
@@ -87,7 +97,15 @@ Result<Sources> open_sources(const Spec& spec, const std::string& bundle,
     const Mount& mount = spec.mounts[i];
     if (!is_bind(mount)) continue;
     DAVIT_ASSIGN(MountOptions options, parse_mount_options(mount));
+    for (const auto& [option, value] : options.filesystem)
+      sources.warnings.push_back("mount at \"" + mount.destination + "\": option \"" + option +
+                                 "\" is nothing that a bind mount has");
     std::string path = below(bundle, mount.source);
+    if (can_wait(mount, options, spec, namespaces)) {
+      sources.later.resize(spec.mounts.size());
+      sources.later[i] = std::move(path);
+      continue;
+    }
     auto source = kernel::clone_tree(AT_FDCWD, path.c_str(), options.recursive);
     if (!source)
       return wrap("mount \"" + mount.source + "\" at \"" + mount.destination + '"',
@@ -97,9 +115,6 @@ Result<Sources> open_sources(const Spec& spec, const std::string& bundle,
         return wrap("mount \"" + mount.source + "\" at \"" + mount.destination + '"',
                     std::move(mapped).error());
     sources.mounts[i] = std::move(*source);
-    for (const auto& [option, value] : options.filesystem)
-      sources.warnings.push_back("mount at \"" + mount.destination + "\": option \"" + option +
-                                 "\" is nothing that a bind mount has");
   }
   return sources;
 }

@@ -16,7 +16,8 @@ namespace davit::oci {
 // everywhere; the container's init, perhaps root of a user namespace only, just attaches them.
 struct Sources {
   Fd root;
-  std::vector<Fd> mounts;  // one per spec.mounts; empty for what is not a bind mount
+  std::vector<Fd> mounts;          // one per spec.mounts; empty for what is not a bind mount
+  std::vector<std::string> later;  // paths on the host of those that init copies; or empty
   std::vector<std::string> warnings;
 };
 Result<Sources> open_sources(const Spec& spec, const std::string& bundle,

@@ -1,4 +1,4 @@
-// create, run, start.
+// create, run, start, restore.
 #include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -11,6 +11,7 @@
 #include "native/kernel/trace.h"
 #include "native/oci/container.h"
 #include "native/oci/json.h"
+#include "shim/oci/checkpoint.h"
 #include "shim/oci/commands.h"
 #include "shim/oci/launch.h"
 #include "shim/oci/log.h"
@@ -62,7 +63,9 @@ void undo(Made& made) {
   (void)made.entry.remove();
 }
 
-Result<Made> make(const Call& call, bool detached, bool startable_by_others) {
+// With `checkpoint` from there.
+Result<Made> make(const Call& call, bool detached, bool startable_by_others,
+                  const oci::CheckpointOptions* checkpoint = nullptr) {
   const Options& options = call.options;
   DAVIT_TRY(check_id(call.id()));
   oci::CreateOptions create;
@@ -83,7 +86,8 @@ Result<Made> make(const Call& call, bool detached, bool startable_by_others) {
   DAVIT_ASSIGN(made.entry, Entry::make(call.globals.root, create.id));
   create.state_dir = made.entry.dir();
   trace::mark("state folder made");
-  auto container = oci::Container::create(create);
+  auto container = checkpoint == nullptr ? oci::Container::create(create)
+                                         : oci::Container::restore(create, *checkpoint);
   if (!container) {
     (void)made.entry.remove();
     return wrap("unable to start container process", std::move(container).error());
@@ -114,18 +118,11 @@ Result<> clean_up(const Call& call, Made& made) {
   return entry->remove();
 }
 
-}  // namespace
-
-Result<int> create_command(const Call& call) {
-  DAVIT_TRY(make(call, true, true));
-  return 0;
-}
-
-Result<int> run_command(const Call& call) {
+Result<int> run(const Call& call, const oci::CheckpointOptions* checkpoint) {
   bool detached = call.options.has("detach");
   std::optional<Foreground> foreground;
   if (!detached) foreground.emplace(!call.options.has("no-subreaper"));
-  DAVIT_ASSIGN(Made made, make(call, detached, false));
+  DAVIT_ASSIGN(Made made, make(call, detached, false, checkpoint));
   if (auto started = made.container->start(); !started) {
     undo(made);
     return wrap("unable to start container process", std::move(started).error());
@@ -137,6 +134,22 @@ Result<int> run_command(const Call& call) {
   if (!call.options.has("keep")) DAVIT_TRY(clean_up(call, made));
   trace::mark("cleaned up");
   return code;
+}
+
+}  // namespace
+
+Result<int> create_command(const Call& call) {
+  DAVIT_TRY(make(call, true, true));
+  return 0;
+}
+
+Result<int> run_command(const Call& call) {
+  return run(call, nullptr);
+}
+
+Result<int> restore_command(const Call& call) {
+  DAVIT_ASSIGN(oci::CheckpointOptions checkpoint, checkpoint_options(call));
+  return run(call, &checkpoint);
 }
 
 Result<int> start_command(const Call& call) {

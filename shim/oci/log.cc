@@ -61,7 +61,8 @@ std::string log_line(bool json, std::string_view level, std::string_view text,
 }
 
 void log_warning(std::string_view text) {
-  write_line("warning", text);
+  // Standard error may be the container's own, which is no place for our remarks.
+  if (log().file || log().debug || ::isatty(STDERR_FILENO)) write_line("warning", text);
 }
 
 void log_debug(std::string_view text) {

@@ -11,6 +11,7 @@
 #include "native/kernel/trace.h"
 #include "shim/oci/commands.h"
 #include "shim/oci/log.h"
+#include "shim/oci/store.h"
 #include "shim/version.h"
 
 namespace davit::oci_cli {
@@ -34,14 +35,6 @@ std::string default_root() {
   const char* user_dir = ::getenv("XDG_RUNTIME_DIR");
   if (::geteuid() != 0 && user_dir != nullptr) return std::string(user_dir) + '/' + kProgram;
   return std::string("/run/") + kProgram;
-}
-
-std::string absolute(const std::string& path) {
-  if (path.starts_with('/')) return path;
-  char* cwd = ::getcwd(nullptr, 0);
-  std::string out = (cwd == nullptr ? "" : cwd) + ('/' + path);
-  ::free(cwd);
-  return out;
 }
 
 // A container may reach the file that its processes come from through /proc/self/exe: they come

@@ -4,6 +4,7 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <stdlib.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -42,6 +43,14 @@ bool waits_for_start(const std::string& dir) {
 }
 
 }  // namespace
+
+std::string absolute(const std::string& path) {
+  if (path.starts_with('/')) return path;
+  char* cwd = ::getcwd(nullptr, 0);
+  std::string out = (cwd == nullptr ? "" : cwd) + ('/' + path);
+  ::free(cwd);
+  return out;
+}
 
 Result<> check_id(const std::string& id) {
   if (id.empty()) return fail(0, "container id cannot be empty");

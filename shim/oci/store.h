@@ -15,6 +15,9 @@ namespace davit::oci_cli {
 
 inline constexpr char kNotThere[] = "container does not exist";
 
+// A path of the command line, for what happens after another chdir.
+std::string absolute(const std::string& path);
+
 Result<> check_id(const std::string& id);
 
 // A container's directory, locked until this object goes.
