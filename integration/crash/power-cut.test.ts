@@ -8,7 +8,7 @@ import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { after, before, describe, it } from 'mocha';
 import { connect, type Client } from '../../client/connect.ts';
-import { isNotFound } from '../../client/errors.ts';
+import { collectGarbage } from '../harness/agreement.ts';
 import { createDaemon, type Daemon } from '../harness/daemon.ts';
 import { collect } from '../harness/expect.ts';
 import { busyboxImage, sha256 } from '../harness/image.ts';
@@ -21,11 +21,6 @@ import { targetOf } from '../harness/target.ts';
 
 const CUTS = Number(process.env['POWER_CUTS'] ?? 4);
 const SECONDS = Number(process.env['POWER_SECONDS'] ?? CUTS * 1.5);
-/**
- * Files of a committed snapshot reach the disk some seconds later; until then a cut may take the whole
- * snapshot, and never a part of it (docs/data-layout.md).
- */
-const SETTLE_MS = 8000;
 
 const snapshotter = 'overlayfs';
 
@@ -133,8 +128,7 @@ describe(`power is cut: ${CUTS} times`, function () {
 
   async function check(client: Client, ledgers: Ledgers, cut: Cut): Promise<number> {
     // The sweeps of the first collection.
-    await client.leases.Create({ id: 'sweep' });
-    await client.leases.Delete({ id: 'sweep', sync: true });
+    await collectGarbage(client);
     await client.snapshots.Cleanup({ snapshotter });
 
     const blobs = new Map(
@@ -189,25 +183,20 @@ describe(`power is cut: ${CUTS} times`, function () {
     }
     for (const [name, values] of ledgers.committed.at(from, to)) {
       checked += 1;
-      const settled = ledgers.committed.acknowledged(name, from) < from - SETTLE_MS;
-      await compareCommitted(client, name, snapshots.has(name), values, settled);
+      await compareCommitted(client, name, snapshots.has(name), values);
     }
 
-    // The image that the load runs: written some time before the first cut, but perhaps not settled.
+    // The image that the load runs, written before the first cut.
     for (const digest of image.blobs.keys()) wanted.add(digest);
-    const leased = await leasedContent(client, leases.keys());
+    const held = await leased(client, leases.keys(), 'content');
     for (const digest of blobs.keys())
-      assert.ok(wanted.has(digest) || leased.has(digest), `blob ${digest} is kept by nothing`);
+      assert.ok(wanted.has(digest) || held.has(digest), `blob ${digest} is kept by nothing`);
     assert.deepEqual(filesOf('content/blobs/sha256'), [...blobs.keys()].map((digest) => digest.slice(7)).sort());
     // An ingest is on disk when its record is; its file comes with its first byte.
     const { statuses } = await client.content.ListStatuses({});
     assert.ok(filesOf('content/ingest').length <= statuses.length, 'files of ingests');
     assert.equal(filesOf('snapshots/overlayfs/snapshots').length, snapshots.size, 'folders of snapshots');
-    await client.snapshots
-      .Stat({ snapshotter, key: chainId(image.layers.map(({ diffId }) => diffId)) })
-      .catch((error: unknown) => {
-        if (!isNotFound(error)) throw error;
-      });
+    await assertSnapshotsWanted(client, snapshots, leases.keys());
     return checked;
   }
 
@@ -216,10 +205,9 @@ describe(`power is cut: ${CUTS} times`, function () {
     name: string,
     found: boolean,
     values: Possible<Files>,
-    settled: boolean,
   ): Promise<void> {
     if (!found) {
-      assert.ok(values.includes(undefined) || !settled, `committed snapshot ${name} is gone`);
+      assert.ok(values.includes(undefined), `committed snapshot ${name} is gone`);
       return;
     }
     const files = values.find((value) => value !== undefined);
@@ -235,12 +223,31 @@ describe(`power is cut: ${CUTS} times`, function () {
     await client.snapshots.Remove({ snapshotter, key });
   }
 
-  async function leasedContent(client: Client, leases: Iterable<string>): Promise<Set<string>> {
+  async function leased(client: Client, leases: Iterable<string>, type: string): Promise<Set<string>> {
     const found = new Set<string>();
     for (const id of leases)
       for (const resource of (await client.leases.ListResources({ id })).resources)
-        if (resource.type === 'content') found.add(resource.id);
+        if (resource.type === type) found.add(resource.id);
     return found;
+  }
+
+  /** Those that a label, a lease, a container or the image needs, with all that is below them, and no others. */
+  async function assertSnapshotsWanted(
+    client: Client,
+    snapshots: ReadonlyMap<string, { readonly parent: string; readonly labels: Readonly<Record<string, string>> }>,
+    leases: Iterable<string>,
+  ): Promise<void> {
+    const top = chainId(image.layers.map(({ diffId }) => diffId));
+    assert.ok(snapshots.has(top), 'the unpacked image');
+    const wanted = await leased(client, leases, `snapshots/${snapshotter}`);
+    wanted.add(top);
+    for (const { snapshot_key } of (await client.containers.List({})).containers) wanted.add(snapshot_key);
+    for (const [name, { labels }] of snapshots) if (labels['containerd.io/gc.root']) wanted.add(name);
+    for (const name of wanted) {
+      const parent = snapshots.get(name)?.parent ?? '';
+      if (parent !== '') wanted.add(parent);
+    }
+    for (const name of snapshots.keys()) assert.ok(wanted.has(name), `snapshot ${name} is kept by nothing`);
   }
 
   function filesOf(below: string): string[] {

@@ -15,8 +15,6 @@ export interface Ledger<T> {
   record(key: string, value: T | undefined, work: () => Promise<unknown>): Promise<void>;
   /** Of every key: what may be there when all that was acknowledged before `from` counts, and nothing after `to`. */
   at(from: number, to: number): Map<string, Possible<T>>;
-  /** When the last value of the key was acknowledged before `from`. */
-  acknowledged(key: string, from: number): number;
 }
 
 export function createLedger<T>(): Ledger<T> {
@@ -40,6 +38,5 @@ export function createLedger<T>(): Ledger<T> {
       }
       return found;
     },
-    acknowledged: (key, from) => entries.get(key)?.findLast(({ done }) => done <= from)?.done ?? from,
   };
 }
