@@ -5,7 +5,7 @@ import { EventsName, type EventsService } from '../../proto/gen/containerd.servi
 import { registration, type Registration } from '../grpc/handlers.ts';
 import { now } from '../lib/time.ts';
 import type { TtrpcMethod } from '../runtime/api.ts';
-import type { Events } from './api.ts';
+import type { Envelope, Events } from './api.ts';
 import { envelopeFromWire, envelopeToWire } from './convert.ts';
 
 export function createEventsService(events: Events): Registration {
@@ -30,11 +30,16 @@ export function createEventsService(events: Events): Registration {
   });
 }
 
-/** The methods that shims call on `<address>.ttrpc`. */
-export function createEventsTtrpc(events: Events): ReadonlyMap<string, TtrpcMethod> {
+/** The methods that shims call on `<address>.ttrpc`; `seen` is shown what they tell. */
+export function createEventsTtrpc(
+  events: Events,
+  seen: (envelope: Envelope) => void,
+): ReadonlyMap<string, TtrpcMethod> {
   const requests = codec<ForwardRequest>('containerd.services.events.ttrpc.v1.ForwardRequest');
   const forward: TtrpcMethod = (payload) => {
-    events.forward(envelopeFromWire(requests.decode(payload).envelope));
+    const envelope = envelopeFromWire(requests.decode(payload).envelope);
+    events.forward(envelope);
+    seen(envelope);
     return new Uint8Array();
   };
   return new Map([[`${TtrpcName}/Forward`, forward]]);

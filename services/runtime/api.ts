@@ -14,6 +14,7 @@ import type { TaskService } from '../../proto/gen/containerd.task.v2.ts';
 import type { Mount, RuntimeInfo } from '../../proto/gen/containerd.types.ts';
 import type { Any, Timestamp } from '../../proto/gen/google.protobuf.ts';
 import type { Input } from '../../proto/rpc.ts';
+import type { Envelope } from '../events/api.ts';
 
 export interface Exit {
   readonly pid: number;
@@ -110,6 +111,8 @@ export interface RuntimeLifecycle extends Runtime {
    * resolves when it is known what became of each.
    */
   recover(): Promise<void>;
+  /** Takes note of what a shim has told: what happens to a task is told once. */
+  noteEvent(envelope: Envelope): void;
   /** Leaves the shims running and closes the connections to them. */
   close(): Promise<void>;
 }

@@ -6,6 +6,7 @@
 //     shim                link to the shim's program; made before it is started
 //     address             where our shim listens; written by itself
 //     bootstrap.json      where another shim listens; written when it answered
+//     exited              subscribers were told of the task's exit; empty
 //     deleted             the task is deleted, and who asked is being told; empty
 //     log                 the FIFO that shims write their log to (shim-log.ts)
 //
@@ -257,13 +258,15 @@ export function loadEndpoint(bundle: Bundle, own: boolean): Endpoint | undefined
   }
 }
 
-/** From here on the end of the bundle's shim is no news: what is left only has to be removed. */
-export function markDeleted(bundle: Bundle): void {
-  closeSync(openSync(path.join(bundle.path, 'deleted'), 'w', 0o600));
+/** What was told of a bundle's task, for a daemon that finds the bundle without its shim: it tells nothing twice. */
+export type Told = 'exited' | 'deleted';
+
+export function noteTold(bundle: Bundle, what: Told): void {
+  closeSync(openSync(path.join(bundle.path, what), 'w', 0o600));
 }
 
-export function isDeleted(bundle: Bundle): boolean {
-  return existsSync(path.join(bundle.path, 'deleted'));
+export function wasTold(bundle: Bundle, what: Told): boolean {
+  return existsSync(path.join(bundle.path, what));
 }
 
 function readText(bundle: Bundle, name: string): string | undefined {

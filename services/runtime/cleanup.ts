@@ -32,8 +32,8 @@ export interface Cleanup {
   discard(bundle: Bundle, shim: Shim, task: ShimTask | undefined): Promise<void>;
   /** Has the shim's program kill and remove what a lost shim left; tells how the task ended. */
   afterLoss(bundle: Bundle, shim: Shim, pid: number): Promise<Exit>;
-  /** Publishes what the lost shim cannot any more. */
-  report(bundle: Bundle, exit: Exit): void;
+  /** Publishes what the lost shim cannot any more; its exit only when it has not done so. */
+  report(bundle: Bundle, exit: Exit, exitTold: boolean): void;
 }
 
 /** How a task ended that nobody knows the end of. */
@@ -124,9 +124,9 @@ export function createCleanup({ log, events, actions, bundles, isShared, timeout
       return exit;
     },
 
-    report({ namespace, id }, { pid, status, exitedAt }) {
+    report({ namespace, id }, { pid, status, exitedAt }, exitTold) {
       const exit = { container_id: id, pid, exit_status: status, exited_at: exitedAt };
-      events.publish(namespace, '/tasks/exit', 'containerd.events.TaskExit', { ...exit, id });
+      if (!exitTold) events.publish(namespace, '/tasks/exit', 'containerd.events.TaskExit', { ...exit, id });
       events.publish(namespace, '/tasks/delete', 'containerd.events.TaskDelete', exit);
     },
   };

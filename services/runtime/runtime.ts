@@ -1,6 +1,8 @@
 // The tasks of this daemon: created, found, deleted, and cleaned up after when their shim is lost.
 //
 // All that concerns one id happens in turn; ids do not wait for one another.
+import { codec } from '../../proto/messages.ts';
+import type { TaskExit } from '../../proto/gen/containerd.events.ts';
 import type { Any } from '../../proto/gen/google.protobuf.ts';
 import type { Publisher } from '../events/api.ts';
 import { alreadyExists, Failure, isAlreadyExists, isNotFound, notFound } from '../lib/errors.ts';
@@ -12,7 +14,7 @@ import type { Recovery } from '../lib/recovery.ts';
 import type { Actions } from './actions.ts';
 import { socketPath } from './answer.ts';
 import type { Exit, NewTask, RuntimeLifecycle } from './api.ts';
-import { isDeleted, markDeleted, saveBinary, saveEndpoint, type Bundle, type Bundles } from './bundle.ts';
+import { noteTold, saveBinary, saveEndpoint, wasTold, type Bundle, type Bundles, type Told } from './bundle.ts';
 import { createCleanup, unknownExit } from './cleanup.ts';
 import { createAskAll, type AskAll } from './ask-all.ts';
 import { recoverTasks } from './recover.ts';
@@ -54,6 +56,8 @@ const CONNECT_TIMEOUT = 10_000;
 
 /** Programs run at a time to clean up after lost shims. */
 const CLEANUP_WIDTH = 4;
+
+const exits = codec<TaskExit>('containerd.events.TaskExit');
 
 export function createRuntime(deps: RuntimeDeps): RuntimeLifecycle {
   const { log, actions, bundles, resolver, timeouts } = deps;
@@ -138,19 +142,22 @@ export function createRuntime(deps: RuntimeDeps): RuntimeLifecycle {
   async function lose(task: ShimTask): Promise<void> {
     task.state = 'lost';
     log.warn('shim disconnected, cleaning up after it', about(task));
-    const isNews = !isDeleted(task.folder);
+    const [exited, deleted] = [wasTold(task.folder, 'exited'), wasTold(task.folder, 'deleted')];
     const exit = await limit(() => cleanup.afterLoss(task.folder, task.shim, task.pid));
-    if (isNews) cleanup.report(task.folder, exit);
+    if (!deleted) cleanup.report(task.folder, exit, exited);
     log.warn('cleaned up after shim', { ...about(task), pid: exit.pid, status: exit.status });
     forget(task);
     task.finish('lost', exit);
   }
 
-  function noteDeleted(task: ShimTask): void {
+  function note(task: ShimTask, what: Told): void {
     try {
-      markDeleted(task.folder);
+      noteTold(task.folder, what);
     } catch (error) {
-      log.warn('deletion not noted: a daemon killed now would report an exit twice', { ...about(task), error });
+      log.warn(`not noted that it has ${what}: when its shim dies, subscribers may be told twice`, {
+        ...about(task),
+        error,
+      });
     }
   }
 
@@ -167,7 +174,7 @@ export function createRuntime(deps: RuntimeDeps): RuntimeLifecycle {
     }
     // Told by the shim: the end of the connection is no news from here on.
     task.state = 'deleted';
-    noteDeleted(task);
+    note(task, 'deleted');
     await fault('runtime.delete.after-shim');
     await cleanup.shutdown(task);
     await fault('runtime.delete.before-bundle');
@@ -243,6 +250,13 @@ export function createRuntime(deps: RuntimeDeps): RuntimeLifecycle {
           deps.sockets.sweep(known).catch((error: unknown) => log.warn('sockets of shims not swept', { error })),
         timeoutMs: timeouts.load,
       });
+    },
+
+    noteEvent({ namespace, topic, event }) {
+      if (topic !== '/tasks/exit') return;
+      const { container_id, id } = exits.decode(Buffer.from(event.value));
+      const task = id === container_id ? entries.get(`${namespace}/${id}`)?.task : undefined;
+      if (task !== undefined) note(task, 'exited');
     },
 
     async close() {

@@ -11,6 +11,7 @@
 
 #include "native/oci/container.h"
 #include "shim/action/actions.h"
+#include "shim/action/socket.h"
 #include "shim/fault.h"
 #include "shim/task/exit_record.h"
 #include "shim/task/rootfs.h"
@@ -47,9 +48,18 @@ void end_shim(const std::string& bundle, const std::string& id) {
   ::poll(&ended, 1, kShimEndTime);
 }
 
-void remove_socket(const std::string& bundle) {
+void remove_socket(const std::string& bundle, const Args& args) {
   const std::string address = read_small_file(bundle + "/address");
-  if (address.starts_with("unix:///")) ::unlink(address.c_str() + 7);
+  if (address.starts_with("unix:///")) {
+    ::unlink(address.c_str() + 7);
+    return;
+  }
+  // Who started the shim died before the address was written down.
+  const char* dir = std::getenv("DAVIT_SOCKET_DIR");
+  if (dir == nullptr || *dir == '\0') return;
+  if (const auto path = socket_path(dir, args.address, args.namespace_, args.id)) {
+    ::unlink(path->c_str());
+  }
 }
 
 // How init ended, where the shim lived to see it. Else it ends now, by what follows.
@@ -85,7 +95,7 @@ int delete_action(const Args& args) {
     code = 1;
   }
   if (!fault::at("shim.cleanup.before-answer")) return 1;
-  remove_socket(bundle);
+  remove_socket(bundle, args);
   const std::string response =
       wire::encode_delete(static_cast<uint32_t>(exit.pid), exit.status, exit.at);
   if (::write(STDOUT_FILENO, response.data(), response.size()) < 0) return 1;

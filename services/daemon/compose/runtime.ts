@@ -44,18 +44,6 @@ export async function startRuntime(
   const tasksFolder = path.join(config.state, 'tasks');
   await mkdir(tasksFolder, { recursive: true, mode: 0o711 });
 
-  const ttrpc = createTtrpcServer({
-    methods: createEventsTtrpc(events),
-    onUnexpected: (method, error) => log.error('unclassified error', { method, error }),
-  });
-  await prepareSocket(ttrpcAddress);
-  await new Promise<void>((resolve, reject) => {
-    ttrpc.server.once('error', reject);
-    ttrpc.server.listen(ttrpcAddress, resolve);
-  });
-  ttrpc.server.on('error', (error) => log.error('events socket', { address: ttrpcAddress, error }));
-  await ownSocket(ttrpcAddress, config.ttrpc.uid || config.grpc.uid, config.ttrpc.gid || config.grpc.gid);
-
   const timeout = (name: string): number => parseDuration(config.timeouts[`io.containerd.timeout.${name}`] ?? '5s');
   const timeouts = { load: timeout('shim.load'), cleanup: timeout('shim.cleanup'), shutdown: timeout('shim.shutdown') };
   const shimLog = await openShimLog(path.join(config.state, 'shim-log'), runProgram, log);
@@ -92,6 +80,17 @@ export async function startRuntime(
       cleanupTimeout: timeouts.cleanup,
     }),
   });
+  const ttrpc = createTtrpcServer({
+    methods: createEventsTtrpc(events, (envelope) => runtime.noteEvent(envelope)),
+    onUnexpected: (method, error) => log.error('unclassified error', { method, error }),
+  });
+  await prepareSocket(ttrpcAddress);
+  await new Promise<void>((resolve, reject) => {
+    ttrpc.server.once('error', reject);
+    ttrpc.server.listen(ttrpcAddress, resolve);
+  });
+  ttrpc.server.on('error', (error) => log.error('events socket', { address: ttrpcAddress, error }));
+  await ownSocket(ttrpcAddress, config.ttrpc.uid || config.grpc.uid, config.ttrpc.gid || config.grpc.gid);
   void runtime.recover();
 
   return {
