@@ -69,10 +69,10 @@ const PLACES = [
         await t.restart('kill', undefined, { DAVIT_FAULTS: `${place}=${action}` });
         const outcome = await live().then(
           () => undefined,
-          (error: unknown) => error,
+          (error: Error) => error,
         );
         if (outcome !== undefined) {
-          assert.ok(outcome instanceof ClientError || outcome instanceof assert.AssertionError, String(outcome));
+          assert.ok(outcome instanceof ClientError || outcome instanceof assert.AssertionError, outcome.message);
           assert.ok(outcome.message.length > 10, outcome.message);
         }
         // A shim that cannot delete never will.
