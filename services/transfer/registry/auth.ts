@@ -49,6 +49,8 @@ interface HostState {
   credentials: Credentials | undefined;
   /** By scopes. */
   readonly tokens: Map<string, Token>;
+  /** By scopes, so that requests side by side ask once. */
+  readonly fetching: Map<string, Promise<Token>>;
 }
 
 const MAX_TOKEN_ANSWER = 1024 * 1024;
@@ -60,21 +62,30 @@ const MARGIN_MS = 5000;
 
 export function createAuthorizer(deps: AuthDeps): Authorizer {
   const { http } = deps;
-  const states = new Map<string, HostState>();
+  const states = new Map<string, Promise<HostState>>();
 
   async function token(state: HostState, target: AuthTarget, signal: AbortSignal): Promise<string> {
     const scopes = scopesOf(target, state.challenge);
     const key = scopes.join(' ');
     const known = state.tokens.get(key);
     if (known !== undefined && known.expires > Date.now() + MARGIN_MS) return known.value;
-    const fresh = await fetchToken(http, target, state, scopes, signal);
+    let fetching = state.fetching.get(key);
+    if (fetching === undefined) {
+      fetching = fetchToken(http, target, state, scopes, signal).finally(() => state.fetching.delete(key));
+      state.fetching.set(key, fetching);
+    }
+    const fresh = await fetching;
     state.tokens.set(key, fresh);
     return fresh.value;
   }
 
+  async function begin(host: string, challenge: Challenge, headers: readonly string[]): Promise<HostState> {
+    return { challenge, credentials: await deps.credentials(host, headers), tokens: new Map(), fetching: new Map() };
+  }
+
   return {
     async authorization(target, signal) {
-      const state = states.get(target.host);
+      const state = await states.get(target.host);
       if (state === undefined) return undefined;
       const { credentials: own, challenge } = state;
       if (own?.kind === 'header') return own.value;
@@ -88,18 +99,23 @@ export function createAuthorizer(deps: AuthDeps): Authorizer {
       const challenge =
         challenges.find(({ scheme }) => scheme === 'bearer') ?? challenges.find(({ scheme }) => scheme === 'basic');
       if (challenge === undefined) return false;
-      const before = states.get(target.host);
-      if (before === undefined) {
-        const own = await deps.credentials(target.host, headers);
-        states.set(target.host, { challenge, credentials: own, tokens: new Map() });
-        return own !== undefined || challenge.scheme === 'bearer';
+      if (sent === undefined) {
+        // Requests side by side learn at the same time that they must say who they are.
+        let begun = states.get(target.host);
+        if (begun === undefined) {
+          begun = begin(target.host, challenge, headers);
+          states.set(target.host, begun);
+        }
+        const { credentials } = await begun;
+        return credentials !== undefined || challenge.scheme === 'bearer';
       }
-      if (challenge.scheme !== 'bearer' || before.credentials?.kind === 'header') return false;
-      before.challenge = challenge;
+      const state = await states.get(target.host);
+      if (state === undefined || challenge.scheme !== 'bearer' || state.credentials?.kind === 'header') return false;
+      state.challenge = challenge;
       // A token may have ended early, or have been for less than is asked now: once more, with a new one.
       const key = scopesOf(target, challenge).join(' ');
-      if (sent === `Bearer ${before.tokens.get(key)?.value}`) before.tokens.delete(key);
-      await token(before, target, signal);
+      if (sent === `Bearer ${state.tokens.get(key)?.value}`) state.tokens.delete(key);
+      await token(state, target, signal);
       return true;
     },
   };

@@ -14,7 +14,7 @@ export function proxyFor(url: URL, environment: NodeJS.ProcessEnv): URL | undefi
   const read = (name: string): string | undefined => environment[name] || environment[name.toUpperCase()] || undefined;
   const proxy = read(url.protocol === 'https:' ? 'https_proxy' : 'http_proxy') ?? read('all_proxy');
   if (proxy === undefined || isLoopback(url.hostname) || exempt(url, read('no_proxy') ?? '')) return undefined;
-  const text = /^[a-z]+:\/\//i.test(proxy) ? proxy : `http://${proxy}`;
+  const text = /^[a-z][a-z0-9+.-]*:\/\//i.test(proxy) ? proxy : `http://${proxy}`;
   const parsed = URL.canParse(text) ? new URL(text) : undefined;
   if (parsed === undefined || (parsed.protocol !== 'http:' && parsed.protocol !== 'https:')) {
     throw invalidArgument(
