@@ -29,6 +29,7 @@ const TYPES = {
   metadata: 'io.containerd.metadata.v1',
   runtime: 'io.containerd.runtime.v2',
   snapshotter: 'io.containerd.snapshotter.v1',
+  streaming: 'io.containerd.streaming.v1',
   transfer: 'io.containerd.transfer.v1',
 } as const;
 
@@ -46,9 +47,9 @@ const SERVICES: Readonly<Record<string, readonly [id: string, requires: readonly
   'containerd.services.sandbox.v1.Controller': ['sandbox-controllers', []],
   'containerd.services.sandbox.v1.Store': ['sandboxes', [TYPES.metadata]],
   'containerd.services.snapshots.v1.Snapshots': ['snapshots', [TYPES.snapshotter]],
-  'containerd.services.streaming.v1.Streaming': ['streaming', []],
+  'containerd.services.streaming.v1.Streaming': ['streaming', [TYPES.streaming]],
   'containerd.services.tasks.v1.Tasks': ['tasks', [TYPES.runtime]],
-  'containerd.services.transfer.v1.Transfer': ['transfer', [TYPES.transfer]],
+  'containerd.services.transfer.v1.Transfer': ['transfer', [TYPES.transfer, TYPES.streaming]],
   'containerd.services.version.v1.Version': ['version', []],
   'grpc.health.v1.Health': ['healthcheck', []],
   'runtime.v1.RuntimeService': ['cri', [TYPES.runtime]],
@@ -77,6 +78,7 @@ export function describePlugins({ services, snapshotters, contentRoot, metadataR
   if (served.has('containerd.services.diff.v1.Diff')) {
     plugins.push(plugin(TYPES.differ, 'walking', { platform: true, requires: [TYPES.metadata] }));
   }
+  if (served.has('containerd.services.streaming.v1.Streaming')) plugins.push(plugin(TYPES.streaming, 'manager'));
   if (served.has('containerd.services.transfer.v1.Transfer')) plugins.push(plugin(TYPES.transfer, 'local'));
   for (const service of services) {
     const known = SERVICES[service];
