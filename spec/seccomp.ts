@@ -10,6 +10,8 @@ const ENOSYS = 38;
 
 /** clone's and unshare's flags for new namespaces (user, pid, net, ipc, uts, mount, cgroup). */
 const CLONE_NEW = 0x7e020000;
+/** Address families that are 64 and above do not exist. */
+const FAMILY_BITS = 6;
 const AF_ALG = 38;
 const AF_VSOCK = 40;
 
@@ -100,10 +102,7 @@ export function defaultSeccomp(capabilities: readonly string[], architecture: st
   }
   const rules: SeccompRule[] = [
     allow([...names].toSorted()),
-    // One rule per forbidden family cannot be written in an allow-list: everything around them can.
-    socketFamily('SCMP_CMP_LT', AF_ALG),
-    socketFamily('SCMP_CMP_EQ', AF_ALG + 1),
-    socketFamily('SCMP_CMP_GT', AF_VSOCK),
+    ...socketFamilies(new Set([AF_ALG, AF_VSOCK])),
     ...PERSONALITIES.map((value) => allow(['personality'], [{ index: 0, value, op: 'SCMP_CMP_EQ' }])),
   ];
   if (!has.has('CAP_SYS_ADMIN')) {
@@ -124,8 +123,18 @@ function allow(names: string[], args?: SeccompRule['args']): SeccompRule {
   return args === undefined ? { names, action: 'SCMP_ACT_ALLOW' } : { names, action: 'SCMP_ACT_ALLOW', args };
 }
 
-function socketFamily(op: string, value: number): SeccompRule {
-  return allow(['socket'], [{ index: 0, value, op }]);
+/**
+ * Every family but the forbidden ones, as blocks of equal leading bits: the kernel takes the argument as an
+ * int, so a comparison of all 64 bits would let 2^32 + AF_ALG through as a number above both.
+ */
+function socketFamilies(forbidden: ReadonlySet<number>, first = 0, bits = FAMILY_BITS): SeccompRule[] {
+  const size = 1 << bits;
+  if (![...forbidden].some((family) => family >= first && family < first + size)) {
+    const mask = 0xffffffff - (size - 1);
+    return [allow(['socket'], [{ index: 0, value: mask, valueTwo: first, op: 'SCMP_CMP_MASKED_EQ' }])];
+  }
+  if (bits === 0) return [];
+  return [...socketFamilies(forbidden, first, bits - 1), ...socketFamilies(forbidden, first + size / 2, bits - 1)];
 }
 
 function words(text: string): string[] {
