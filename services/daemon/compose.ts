@@ -158,6 +158,7 @@ export async function startDaemon(config: Config, deps: ComposeDeps): Promise<Da
     createTasksService({
       runtime: tasks.runtime,
       containers,
+      snapshots,
       checkpoints,
       log,
       stateTimeout: parseDuration(config.timeouts['io.containerd.timeout.task.state'] ?? '2s'),

@@ -104,6 +104,7 @@ describe('the tasks service', () => {
     const service = createTasksService({
       runtime,
       containers: containers as Containers,
+      snapshots: { names: [], get: () => assert.fail() },
       checkpoints: createCheckpoints({ content: {} as Content, diffs: {} as Diffs, folder: path.join(folder, 'cp') }),
       log: QUIET,
       stateTimeout: 100,

@@ -10,13 +10,16 @@ import { parseFilters } from '../lib/filters.ts';
 import { validateIdentifier } from '../lib/identifiers.ts';
 import type { Logger } from '../lib/log.ts';
 import type { Runtime, Task } from '../runtime/api.ts';
+import type { Snapshots } from '../snapshots/api.ts';
 import type { Checkpoints } from './checkpoint.ts';
 import { checkpointPath, exitToWire, processToWire } from './convert.ts';
+import { rootfsOf } from './rootfs.ts';
 import { collectMetrics } from './metrics.ts';
 
 export interface TasksDeps {
   readonly runtime: Runtime;
   readonly containers: Containers;
+  readonly snapshots: Pick<Snapshots, 'get' | 'names'>;
   readonly checkpoints: Checkpoints;
   readonly log: Logger;
   /** Milliseconds in which a shim has to tell a state. */
@@ -24,7 +27,7 @@ export interface TasksDeps {
 }
 
 export function createTasksService(deps: TasksDeps): Registration {
-  const { runtime, containers, checkpoints, log, stateTimeout } = deps;
+  const { runtime, containers, snapshots, checkpoints, log, stateTimeout } = deps;
 
   /** The task of a container; a task without its container is no longer reached by clients. */
   const find = (call: Call, id: string): Task => {
@@ -51,7 +54,7 @@ export function createTasksService(deps: TasksDeps): Registration {
             id: container.id,
             runtime: request.runtime_path === '' ? container.runtime.name : request.runtime_path,
             spec: container.spec.value,
-            rootfs: request.rootfs,
+            rootfs: rootfsOf(request.rootfs, snapshots, namespace, container),
             stdin: request.stdin,
             stdout: request.stdout,
             stderr: request.stderr,

@@ -23,6 +23,15 @@ export function mappedRoot(labels: Labels): Owner | undefined {
   return { uid: rootId(UID_LABEL, uids), gid: rootId(GID_LABEL, gids) };
 }
 
+/** Linux 6.15: before it overlayfs takes no layers that are mounts of their own. */
+const FIRST_KERNEL = [6, 15] as const;
+
+/** Whether this kernel can show layers with mapped ids, as the mount options uidmap= and gidmap= ask for. */
+export function canMapLayers(kernel: string): boolean {
+  const [major = 0, minor = 0] = kernel.split('.').map((part) => Number.parseInt(part, 10));
+  return major > FIRST_KERNEL[0] || (major === FIRST_KERNEL[0] && minor >= FIRST_KERNEL[1]);
+}
+
 /** `container:host:size[,...]`, as `ctr` and nerdctl write it. */
 function rootId(label: string, value: string | undefined): number {
   if (value === undefined) return 0;

@@ -5,13 +5,14 @@
 //
 // A tree without parents, and a view of a single layer, need no overlay: they are bind mounts.
 import { access, chown, lstat, mkdir, readdir } from 'node:fs/promises';
+import { release } from 'node:os';
 import path from 'node:path';
 import { probeOverlay, unmountAll } from '../../../native/addon/index.ts';
 import { errnoCode, failedPrecondition } from '../../lib/errors.ts';
 import { NO_LABELS } from '../../lib/labels.ts';
 import type { Mount } from '../../lib/mount.ts';
 import type { Driver } from '../api.ts';
-import { mappedRoot, type Owner } from './id-mapping.ts';
+import { canMapLayers, mappedRoot, type Owner } from './id-mapping.ts';
 import type { TreeFiles } from './files.ts';
 
 const UPPERDIR_LABEL = 'containerd.io/snapshot/overlay.upperdir';
@@ -38,6 +39,7 @@ export async function createOverlayDriver(root: string, files: TreeFiles, option
     );
   }
   const mountOptions = [...options.mountOptions, ...(await kernelOptions(options.mountOptions, support.userXattr))];
+  const mapsLayers = canMapLayers(release());
   /** Owners of the top folders of committed trees, which never change. */
   const owners = new Map<string, Owner>();
 
@@ -57,7 +59,7 @@ export async function createOverlayDriver(root: string, files: TreeFiles, option
   return {
     name: 'overlayfs',
     root,
-    capabilities: ['rebase'],
+    capabilities: mapsLayers ? ['rebase', 'remap-ids', 'multi-remap-ids'] : ['rebase'],
 
     async create(tree) {
       // The top folder of the mount is that of the uppermost layer, so it has to look like its parent's.
