@@ -16,6 +16,7 @@ import type {
   NativeMount,
   NativeOutcome,
   OverlaySupport,
+  SettleLayerOptions,
   TreeUsage,
   WrittenLayer,
 } from './native.d.ts';
@@ -108,6 +109,14 @@ export async function probeOverlay(directory: string): Promise<OverlaySupport> {
  */
 export function applyLayer(options: ApplyLayerOptions, signal?: AbortSignal): Promise<AppliedLayer> {
   return cancellable(signal, (cancel) => native().applyLayer({ ...options, cancel }));
+}
+
+/**
+ * Makes a layer that was applied with empty `lowers`, and implied no directory, what it would be on top
+ * of these. False: it cannot, and is to be thrown away.
+ */
+export function settleLayer(options: SettleLayerOptions, signal?: AbortSignal): Promise<boolean> {
+  return cancellable(signal, (cancel) => native().settleLayer({ ...options, cancel }));
 }
 
 /**

@@ -57,8 +57,23 @@ Napi::Value apply_layer(const Napi::CallbackInfo& info) {
         object.Set("digest", summary.digest);
         object.Set("size", Napi::BigInt::New(result_env, summary.size));
         object.Set("entries", Napi::BigInt::New(result_env, summary.entries));
+        object.Set("implied", Napi::BigInt::New(result_env, summary.implied));
+        object.Set("marked", Napi::BigInt::New(result_env, summary.marked));
         return object;
       });
+}
+
+Napi::Value settle_layer(const Napi::CallbackInfo& info) {
+  Arguments arguments(info, "settleLayer");
+  std::string root = arguments.string("root");
+  std::vector<std::string> lowers = arguments.strings("lowers");
+  layer::OverlayMarks marks{arguments.boolean("userXattr")};
+  SharedCancel cancel = arguments.cancel("cancel");
+  if (arguments.failed()) return info.Env().Undefined();
+  return run<bool>(
+      info.Env(), cancel,
+      [=](const layer::Cancel& token) { return layer::settle(root, lowers, marks, token); },
+      [](Napi::Env env, const bool& fits) { return Napi::Boolean::New(env, fits); });
 }
 
 Napi::Value diff_layer(const Napi::CallbackInfo& info) {
@@ -101,6 +116,7 @@ Napi::Value diff_layer(const Napi::CallbackInfo& info) {
 
 void add_layers(Napi::Env env, Napi::Object exports) {
   exports.Set("applyLayer", Napi::Function::New<apply_layer>(env, "applyLayer"));
+  exports.Set("settleLayer", Napi::Function::New<settle_layer>(env, "settleLayer"));
   exports.Set("diffLayer", Napi::Function::New<diff_layer>(env, "diffLayer"));
 }
 

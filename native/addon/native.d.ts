@@ -72,6 +72,16 @@ export interface AppliedLayer {
   /** In bytes, unpacked. */
   readonly size: bigint;
   readonly entries: bigint;
+  /** With empty `lowers`: directories made for an entry that has none of its own; it may be another below. */
+  readonly implied: bigint;
+  /** Whiteouts and opaque directories. */
+  readonly marked: bigint;
+}
+
+export interface SettleLayerOptions {
+  readonly root: string;
+  readonly lowers: readonly string[];
+  readonly userXattr: boolean;
 }
 
 export interface DiffLayerOptions {
@@ -133,6 +143,7 @@ export interface Native {
   probeOverlay(options: { readonly directory: string }): Promise<OverlaySupport>;
 
   applyLayer(options: ApplyLayerOptions & Cancellable): Promise<AppliedLayer>;
+  settleLayer(options: SettleLayerOptions & Cancellable): Promise<boolean>;
   diffLayer(options: DiffLayerOptions & Cancellable): Promise<WrittenLayer>;
 
   removeTree(options: { readonly path: string } & Cancellable): Promise<void>;

@@ -34,11 +34,21 @@ struct ApplySummary {
   std::string digest;  // of the whole unpacked stream, bytes behind the archive's end included
   int64_t size = 0;    // of that stream
   int64_t entries = 0;
+  // For an overlay without lowers, what would be another with them: see DirTree.
+  int64_t implied = 0;
+  int64_t marked = 0;
 };
 
 // On failure the root holds a part of the layer and must be thrown away. Errors name the entry.
 // EBADMSG: not a whole, valid archive; EFBIG: a limit; ECANCELED.
 Result<ApplySummary> apply(Fd blob, int64_t offset, int64_t length, Compression compression,
                            const ApplyOptions& options, const Cancel& cancel);
+
+// Whether a layer that was applied to an overlay without lowers can go on top of `lowers`: gives
+// its directories the attributes that they would have inherited from the ones below. Only for a
+// layer without implied directories. Changes nothing else; what it changed does no harm when it
+// says no.
+Result<bool> settle(const std::string& root, const std::vector<std::string>& lowers,
+                    OverlayMarks marks, const Cancel& cancel);
 
 }  // namespace davit::layer

@@ -250,6 +250,7 @@ Result<DirTree::Pin> DirTree::resolve(std::string_view path, bool create) {
       DAVIT_ASSIGN(Pin made, make_directory(*at, name));
       at = made.get();
       if (fchmod(at->upper.get(), 0755) < 0) return fail_errno("set mode of implied directory");
+      if (overlay_ && !lowers_known_) implied_++;
     } else {
       return fail(ENOENT, "\"" + path_of(*at, name) + "\"");
     }
@@ -309,6 +310,7 @@ Result<DirTree::Pin> DirTree::make_directory(Dir& dir, const std::string& name) 
     if (hides && fsetxattr(upper.get(), marks_.opaque(), "y", 1, 0) < 0) {
       return fail_errno("mark directory opaque");
     }
+    marked_ += hides ? 1 : 0;
   } else if (!dir.lowers.empty() && !is_opaque(upper.get(), marks_)) {
     DAVIT_TRY(open_lowers(dir, name, &lowers));
     if (created && !lowers.empty()) DAVIT_TRY(copy_xattrs(lowers.front().get(), upper.get()));
@@ -332,6 +334,7 @@ Result<> DirTree::white_out(Dir& dir, const std::string& name, uint32_t uid, uin
   }
   DAVIT_ASSIGN(int parent, writable(dir));
   if (mknodat(parent, name.c_str(), S_IFCHR, 0) < 0) return fail_errno("create whiteout");
+  marked_++;
   if (fchownat(parent, name.c_str(), uid, gid, AT_SYMLINK_NOFOLLOW) < 0) {
     return fail_errno("set owner of whiteout");
   }
@@ -341,6 +344,7 @@ Result<> DirTree::white_out(Dir& dir, const std::string& name, uint32_t uid, uin
 Result<> DirTree::make_opaque(Dir& dir) {
   DAVIT_ASSIGN(int fd, writable(dir));
   if (fsetxattr(fd, marks_.opaque(), "y", 1, 0) < 0) return fail_errno("mark directory opaque");
+  marked_++;
   descriptors_ -= dir.lowers.size();
   dir.lowers.clear();
   for (auto& [name, child] : dir.children) drop(*child);

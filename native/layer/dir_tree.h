@@ -67,6 +67,10 @@ class DirTree {
   std::string path_of(const Dir& dir, std::string_view name = {}) const;
   static size_t hash_of(const Dir& dir, std::string_view name);
   bool overlay() const { return overlay_; }
+  // Directories made because an entry needed them, while what lies below was unknown.
+  int64_t implied() const { return implied_; }
+  // Whiteouts and opaque marks written.
+  int64_t marked() const { return marked_; }
   OverlayMarks marks() const { return marks_; }
 
   static constexpr size_t kMaxSteps = 1024;  // names looked up for one path, links included
@@ -98,6 +102,8 @@ class DirTree {
   std::unique_ptr<Dir> root_;
   std::list<Dir*> recent_;  // most recently used first, and parents before children
   size_t descriptors_ = 0;
+  int64_t implied_ = 0;
+  int64_t marked_ = 0;
   std::map<std::string, Times> times_;
 };
 

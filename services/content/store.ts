@@ -17,7 +17,7 @@ import { createBlobCollectable, createIngestCollectable } from './gc.ts';
 import { ContentRecords, type Ingest } from './records.ts';
 import { Sweeper } from './sweeper.ts';
 import type { IngestWriter } from './writer.ts';
-import { createWriters } from './writers.ts';
+import { createWriters, type NewBlob } from './writers.ts';
 
 export interface ContentDeps {
   readonly metadata: Metadata;
@@ -29,6 +29,8 @@ export interface ContentDeps {
   readonly folder: string;
   /** `shared`: who knows a digest gets its bytes; `isolated`: who sends them does. */
   readonly sharing: 'shared' | 'isolated';
+  /** Told of every new blob. */
+  readonly arrived?: (blob: NewBlob) => void;
 }
 
 export interface ContentStore extends Content {
@@ -116,6 +118,7 @@ export function createContent(deps: ContentDeps): ContentStore {
       sweeper,
       active,
       sharing: deps.sharing,
+      arrived: deps.arrived,
     }),
 
     list(namespace, filters) {

@@ -31,6 +31,16 @@ export interface WritersDeps {
   /** By id of the ingest. */
   readonly active: Map<string, IngestWriter>;
   readonly sharing: 'shared' | 'isolated';
+  /** Told of every new blob. */
+  readonly arrived?: ((blob: NewBlob) => void) | undefined;
+}
+
+export interface NewBlob {
+  /** Of the ingest that it was. */
+  readonly ref: string;
+  readonly digest: string;
+  readonly size: number;
+  readonly file: string;
 }
 
 /** How long an ingest without a lease is kept after it was last opened. */
@@ -122,6 +132,7 @@ export function createWriters(deps: WritersDeps): (scope: Scope, options: Ingest
       await file?.discard();
       await sweeper.removeIngest(writer.ingest.id);
       if (made === undefined) throw alreadyExists(`content ${digest}`);
+      deps.arrived?.({ ref: writer.ref, digest, size, file: files.path(digest) });
       events.publish(scope.namespace, '/content/create', 'containerd.events.ContentCreate', {
         digest,
         size: String(size),

@@ -1,11 +1,13 @@
 // The only file that constructs things: reads from top to bottom as the daemon is put together.
 import { mkdir } from 'node:fs/promises';
+import { availableParallelism } from 'node:os';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { createContainersService } from '../containers/service.ts';
 import { createContainers } from '../containers/store.ts';
 import { createContentService } from '../content/service.ts';
 import { createContent } from '../content/store.ts';
+import { createAhead } from '../diff/ahead.ts';
 import { createDiffer } from '../diff/differ.ts';
 import { createDiffService } from '../diff/service.ts';
 import { nativeTools } from '../diff/native-tools.ts';
@@ -32,6 +34,8 @@ import { nativeMounts } from '../mounts/native.ts';
 import { createTemporaryMounts } from '../mounts/temporary.ts';
 import { createNamespacesService } from '../namespaces/service.ts';
 import { createNamespaces } from '../namespaces/store.ts';
+import type { Driver } from '../snapshots/api.ts';
+import { nativeFiles } from '../snapshots/drivers/native-files.ts';
 import { createSnapshotsService } from '../snapshots/service.ts';
 import { createSnapshots } from '../snapshots/snapshots.ts';
 import { createSandboxStoreService } from '../sandbox/service.ts';
@@ -62,6 +66,8 @@ export interface ComposeDeps {
   readonly observer: CallObserver & GcObserver;
 }
 
+/** Larger layers are not unpacked before somebody asks, in bytes. */
+const AHEAD_SIZE = 4 * 1024 ** 3;
 /** How long running calls may take to end when the daemon stops, in milliseconds. */
 const STOP_GRACE = 500;
 
@@ -79,6 +85,8 @@ export async function startDaemon(config: Config, deps: ComposeDeps): Promise<Da
   const leases = createLeases({ metadata, gc, namespaces });
   const images = createImages({ metadata, gc, leases, namespaces, events });
   const containers = createContainers({ metadata, gc, namespaces, events });
+  const { drivers, unavailable } = await createDrivers(config, log);
+  const { ahead, limits } = unpacking(config, drivers, log);
   const content = createContent({
     metadata,
     gc,
@@ -88,8 +96,8 @@ export async function startDaemon(config: Config, deps: ComposeDeps): Promise<Da
     folder: path.join(config.root, 'content'),
     sharing:
       config.plugins['io.containerd.metadata.v1.bolt'].content_sharing_policy === 'isolated' ? 'isolated' : 'shared',
+    arrived: (blob) => ahead?.arrived(blob),
   });
-  const { drivers, unavailable } = await createDrivers(config, log);
   const snapshots = createSnapshots({ metadata, gc, leases, namespaces, events, log, boot: await bootId() }, drivers);
   const temporary = createTemporaryMounts({
     folder: path.join(config.state, 'mounts'),
@@ -97,7 +105,7 @@ export async function startDaemon(config: Config, deps: ComposeDeps): Promise<Da
     log,
     recovery,
   });
-  const diffs = createDiffer({ content, mounts: temporary, tools: nativeTools, log });
+  const diffs = createDiffer({ content, mounts: temporary, tools: nativeTools, limits, ahead, log });
   const sandboxes = createSandboxes({ metadata, namespaces });
   const streams = createStreams();
   const transfers = createTransfers(
@@ -113,6 +121,7 @@ export async function startDaemon(config: Config, deps: ComposeDeps): Promise<Da
     content.start(),
     snapshots.recover(),
     temporary.recover(),
+    ahead?.recover(),
     checkpoints.start(),
   ]);
 
@@ -186,9 +195,30 @@ export async function startDaemon(config: Config, deps: ComposeDeps): Promise<Da
       await gc.stop();
       await tasks.close();
       await content.stop();
+      await ahead?.stop();
       await snapshots.close();
       await metadata.close();
     },
+  };
+}
+
+/** How layers are unpacked: ahead only for overlayfs, whose folders hold exactly a layer. */
+function unpacking({ plugins }: Config, drivers: readonly Driver[], log: Logger) {
+  const { ahead, max_layer_size: size, max_layer_entries: entries } = plugins['io.davit.unpack.v1'];
+  const limits = { size, entries };
+  const overlay = drivers.find(({ name }) => name === 'overlayfs');
+  if (!ahead || overlay === undefined) return { limits, ahead: undefined };
+  return {
+    limits,
+    ahead: createAhead({
+      tools: nativeTools,
+      folder: path.join(overlay.root, 'ahead'),
+      remove: (folder) => nativeFiles.remove(folder),
+      limits: { size: Math.min(size, AHEAD_SIZE), entries },
+      // Each takes two threads.
+      width: Math.max(1, Math.floor(availableParallelism() / 2)),
+      log,
+    }),
   };
 }
 

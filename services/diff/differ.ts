@@ -8,10 +8,11 @@ import type { Labels } from '../lib/labels.ts';
 import type { Logger } from '../lib/log.ts';
 import type { Mount } from '../lib/mount.ts';
 import type { TemporaryMounts } from '../mounts/api.ts';
+import type { Ahead } from './ahead.ts';
 import type { CompareOptions, Diffs, Layer } from './api.ts';
 import { GZIP, mayBeCompressed, UNCOMPRESSED, writtenCompression } from './media-types.ts';
 import { changesPlace, readablePlace, readOnly, writablePlace, type Place } from './place.ts';
-import type { CompareJob, LayerTools, Written } from './tools.ts';
+import type { CompareJob, LayerLimits, LayerTools, Written } from './tools.ts';
 
 const UNCOMPRESSED_LABEL = 'containerd.io/uncompressed';
 
@@ -19,10 +20,13 @@ export interface DifferDeps {
   readonly content: Content;
   readonly mounts: TemporaryMounts;
   readonly tools: LayerTools;
+  readonly limits: LayerLimits;
+  /** Layers that are unpacked before anybody asks; undefined: none. */
+  readonly ahead: Ahead | undefined;
   readonly log: Logger;
 }
 
-export function createDiffer({ content, mounts: temporary, tools, log }: DifferDeps): Diffs {
+export function createDiffer({ content, mounts: temporary, tools, limits, ahead, log }: DifferDeps): Diffs {
   function blobOf(namespace: string, layer: Layer): string {
     try {
       const { size } = content.info(namespace, layer.digest);
@@ -99,8 +103,10 @@ export function createDiffer({ content, mounts: temporary, tools, log }: DifferD
     async apply(namespace, layer, mounts, options, signal) {
       const detect = mayBeCompressed(layer.mediaType);
       const blob = blobOf(namespace, layer);
-      const applyTo = (place: Place) => tools.apply({ blob, detect, ...place, sync: options.sync }, signal);
+      const applyTo = (place: Place) => tools.apply({ blob, detect, ...place, sync: options.sync, limits }, signal);
       const place = writablePlace(mounts);
+      const done = place === undefined || !detect ? undefined : await ahead?.take(layer.digest, place, signal);
+      if (done !== undefined && !options.sync) return { mediaType: UNCOMPRESSED, ...done };
       const { digest, size } =
         place === undefined
           ? await temporary.withMounted(mounts, (folder) => applyTo({ folder, overlay: undefined }))

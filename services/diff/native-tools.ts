@@ -1,12 +1,12 @@
 // Layers through the native addon.
-import { applyLayer, diffLayer } from '../../native/addon/index.ts';
+import { applyLayer, diffLayer, settleLayer } from '../../native/addon/index.ts';
 import { errnoCode, Failure, invalidArgument } from '../lib/errors.ts';
 import type { LayerTools } from './tools.ts';
 
 export const nativeTools: LayerTools = {
   async apply(job, signal) {
     try {
-      const { digest, size } = await applyLayer(
+      const { digest, size, implied, marked } = await applyLayer(
         {
           blob: job.blob,
           offset: 0,
@@ -15,17 +15,19 @@ export const nativeTools: LayerTools = {
           root: job.folder,
           lowers: job.overlay?.lower ?? null,
           userXattr: job.overlay?.userXattr ?? false,
-          maxSize: null,
-          maxEntries: null,
+          maxSize: job.limits.size,
+          maxEntries: job.limits.entries,
           sync: job.sync,
         },
         signal,
       );
-      return { digest, size: Number(size) };
+      return { digest, size: Number(size), implied: Number(implied), marked: Number(marked) };
     } catch (error) {
       throw signal.aborted ? error : classified(error);
     }
   },
+
+  settle: (folder, { lower, userXattr }, signal) => settleLayer({ root: folder, lowers: lower, userXattr }, signal),
 
   async compare(job, signal) {
     try {

@@ -13,6 +13,24 @@ export interface ApplyJob {
   readonly overlay: OverlayPlace | undefined;
   /** Wait until the folder's file system is on disk. */
   readonly sync: boolean;
+  readonly limits: LayerLimits;
+}
+
+/** Most that one layer may hold unpacked. */
+export interface LayerLimits {
+  /** Bytes of the archive. */
+  readonly size: number;
+  readonly entries: number;
+}
+
+export interface Applied {
+  /** Of the uncompressed layer. */
+  readonly digest: string;
+  readonly size: number;
+  /** With nothing known below: directories that an entry needed and the layer does not describe. */
+  readonly implied: number;
+  /** Whiteouts and opaque directories. */
+  readonly marked: number;
 }
 
 export interface CompareJob {
@@ -35,8 +53,12 @@ export interface Written {
 
 /** Both reject with the signal's reason when that aborts, and with a Failure otherwise. */
 export interface LayerTools {
-  /** Digest and size of the uncompressed layer. */
-  apply(job: ApplyJob, signal: AbortSignal): Promise<{ digest: string; size: number }>;
+  apply(job: ApplyJob, signal: AbortSignal): Promise<Applied>;
+  /**
+   * Makes `folder`, applied with nothing known below and without implied directories, what it would be
+   * on top of `lower`. False: it cannot be.
+   */
+  settle(folder: string, overlay: OverlayPlace, signal: AbortSignal): Promise<boolean>;
   /**
    * Digest and size of what was written, and the digest of the uncompressed layer.
    * Undefined when an upper layer's marks do not say all: the mounted trees have to be compared.
