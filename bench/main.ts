@@ -7,17 +7,8 @@
 import { emptyNamespace } from '../integration/harness/cleanup.ts';
 import { removeNamespaceCgroups } from '../integration/harness/leftovers.ts';
 import { importRow } from './import-row.ts';
-import {
-  commandRow,
-  execRow,
-  idleRows,
-  memoryRows,
-  restartRows,
-  runRow,
-  startsRow,
-  taskRow,
-  type Sides,
-} from './rows.ts';
+import { restartRows } from './restart-rows.ts';
+import { commandRow, execRow, idleRows, memoryRows, runRow, startsRow, taskRow, type Sides } from './rows.ts';
 import { NAMESPACE, startSubject, type Subject } from './subject.ts';
 import { formatTable, type Row } from './table.ts';
 

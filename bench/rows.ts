@@ -6,7 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { isNotFound } from '../client/errors.ts';
 import { removeTask } from '../integration/harness/cleanup.ts';
-import { createContainer, createTask, startContainer, STATUS, uniqueId } from '../integration/harness/container.ts';
+import { createContainer, startContainer, uniqueId } from '../integration/harness/container.ts';
 import { memoryOf, parentOf, wakeUpsOf } from '../integration/harness/procfs.ts';
 import { REPOSITORY } from '../integration/harness/target.ts';
 import { inTurn, milliseconds, parallel, type Pair } from './measure.ts';
@@ -25,7 +25,7 @@ export interface Sides {
   readonly davit: Subject;
 }
 
-const SLEEP = ['sleep', '1000000'];
+export const SLEEP = ['sleep', '1000000'];
 const SETTLE_SECONDS = 15;
 const IDLE_SECONDS = 10;
 const run = promisify(execFile);
@@ -39,7 +39,7 @@ const both = (sides: Sides, runs: number, work: (subject: Subject) => Promise<nu
   );
 
 /** Deletes container, task and snapshot. */
-async function discard(subject: Subject, id: string): Promise<void> {
+export async function discard(subject: Subject, id: string): Promise<void> {
   await removeTask(subject.client, id);
   await subject.client.containers.Delete({ id });
   // One that ctr made may be collected by now.
@@ -170,47 +170,6 @@ export async function idleRows(sides: Sides): Promise<Row[]> {
       unit: 'KiB',
       pair: { reference: resident[0] ?? NaN, davit: resident[1] ?? NaN },
       budget: 'davit: 92160',
-    },
-  ];
-}
-
-/** Undefined when the reference is not ours to restart. */
-export async function restartRows(sides: Sides, { containers }: Sizes): Promise<Row[]> {
-  if (!sides.reference.own) return [];
-  const measure = async (subject: Subject): Promise<{ ready: number; resident: number }> => {
-    const ids = Array.from({ length: containers }, () => uniqueId('k'));
-    await parallel(containers, 4, async (index) => {
-      const id = ids[index] ?? '';
-      await createContainer(subject.client, IMAGE, SLEEP, {}, id);
-      await createTask(subject.client, id);
-      await subject.client.tasks.Start({ container_id: id });
-    });
-    let resident = 0;
-    for (const { pid } of (await subject.client.tasks.List({})).tasks) resident += memoryOf(parentOf(pid)).resident;
-    await subject.daemon.stop();
-    const ready = await milliseconds(async () => {
-      await subject.daemon.start();
-      const client = subject.reconnect();
-      const running = async (): Promise<number> =>
-        (await client.tasks.List({})).tasks.filter(({ status }) => status === STATUS.RUNNING).length;
-      while ((await running()) < containers) await sleep(10);
-    });
-    await parallel(containers, 4, (index) => discard(subject, ids[index] ?? ''));
-    return { ready, resident };
-  };
-  const [reference, davit] = [await measure(sides.reference), await measure(sides.davit)];
-  return [
-    {
-      what: `restart with ${containers} running, until all are reported`,
-      unit: 'ms',
-      pair: { reference: reference.ready, davit: davit.ready },
-      budget: '0.50',
-    },
-    {
-      what: `shims of ${containers} containers: resident in all`,
-      unit: 'KiB',
-      pair: { reference: reference.resident, davit: davit.resident },
-      budget: '',
     },
   ];
 }

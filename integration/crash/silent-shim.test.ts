@@ -12,8 +12,8 @@ import { davitOnly } from '../harness/only.ts';
 import { parentOf } from '../harness/procfs.ts';
 import { putImage } from '../harness/store.ts';
 
-/** The daemon waits a second at most for shims that are slow; the rest is what a busy machine takes. */
-const READY_MS = 4000;
+/** The daemon waits for no shim before it serves; this is what a busy machine takes. */
+const READY_MS = 2500;
 const OTHERS = 5;
 
 describe('a silent or dead shim at start', () => {
@@ -74,6 +74,16 @@ describe('a silent or dead shim at start', () => {
       await eventually('both are named', () => {
         const lines = logged(from).split('\n');
         return [silent, dead].every((id) => lines.some((line) => line.includes(id) && /shim/.test(line)));
+      });
+      await eventually('the daemon tells what became of each', async () => {
+        const { recovery, warnings } = await t.client.daemon.Info({});
+        const outcomes = new Map(present(recovery).findings.map(({ id, outcome }) => [id, outcome]));
+        return (
+          others.every((id) => outcomes.get(id) === 'reconnected') &&
+          outcomes.get(silent) === 'silent' &&
+          outcomes.get(dead) === 'lost' &&
+          warnings.some(({ problem }) => problem.includes(silent))
+        );
       });
     } finally {
       process.kill(silentShim, 'SIGCONT');

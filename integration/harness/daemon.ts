@@ -45,6 +45,8 @@ export interface Daemon {
   readonly pid: number | undefined;
   /** Resolves when it answers; gives the milliseconds that took. `environment` is for this start only. */
   start(environment?: Readonly<Record<string, string>>): Promise<number>;
+  /** Starts it, and waits for nothing. */
+  launch(environment?: Readonly<Record<string, string>>): void;
   /** Resolves when it has ended by itself. */
   ended(): Promise<void>;
   /** SIGTERM, and waits for its end. Rejects when it does not end by itself. */
@@ -126,7 +128,8 @@ export function createDaemon(options: DaemonOptions = {}): Daemon {
   let child: ChildProcess | undefined;
   let ended: Promise<void> = Promise.resolve();
 
-  function launch(further: Readonly<Record<string, string>>): void {
+  function launch(further: Readonly<Record<string, string>> = {}): void {
+    if (child !== undefined) throw new Error('the daemon runs already');
     const log = openSync(logFile, 'a');
     // A group of its own: an interrupt key meant for the test run must not reach it.
     const started = spawn(command[0] ?? '', command.slice(1), {
@@ -170,8 +173,8 @@ export function createDaemon(options: DaemonOptions = {}): Daemon {
     get pid() {
       return child?.pid;
     },
-    async start(further = {}) {
-      if (child !== undefined) throw new Error('the daemon runs already');
+    launch,
+    async start(further) {
       const began = performance.now();
       launch(further);
       await waitForReady(address, () => child !== undefined);
@@ -199,6 +202,7 @@ export function externalDaemon(address: string): Daemon {
     state: directory,
     pid: undefined,
     start: () => waitForReady(address, () => true).then(() => 0),
+    launch: refuse,
     ended: refuse,
     stop: () => Promise.resolve(),
     kill: refuse,

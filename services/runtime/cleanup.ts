@@ -6,6 +6,7 @@ import { instantToWire, now } from '../lib/time.ts';
 import type { Actions } from './actions.ts';
 import type { Exit } from './api.ts';
 import type { Bundle, Bundles } from './bundle.ts';
+import { cgroupsOf, removeEmptyCgroups } from './cgroups.ts';
 import type { Shim } from './resolve.ts';
 import type { ShimTask } from './shim-task.ts';
 import { ConnectionClosed } from './ttrpc/client.ts';
@@ -23,8 +24,11 @@ export interface CleanupDeps {
 
 /** None of its functions rejects: what fails is logged, for it must not hide why they were called. */
 export interface Cleanup {
-  /** Asks a shim that has no task any more to end; ends it when it does not. */
-  shutdown(task: ShimTask): Promise<void>;
+  /**
+   * Asks a shim that has no task any more to end; ends it when it does not. `surely`: also when it has let go of
+   * its socket but may still be there, as those that still try to tell a daemon of events that is gone.
+   */
+  shutdown(task: ShimTask, surely?: boolean): Promise<void>;
   /** Ends a shim that cannot be asked. */
   end(bundle: Bundle, shim: Shim): Promise<void>;
   removeBundle(bundle: Bundle): Promise<void>;
@@ -32,6 +36,8 @@ export interface Cleanup {
   discard(bundle: Bundle, shim: Shim, task: ShimTask | undefined): Promise<void>;
   /** Has the shim's program kill and remove what a lost shim left; tells how the task ended. */
   afterLoss(bundle: Bundle, shim: Shim, pid: number): Promise<Exit>;
+  /** The same for a container that was never whole. */
+  afterHalf(bundle: Bundle, shim: Shim): Promise<void>;
   /** Publishes what the lost shim cannot any more; its exit only when it has not done so. */
   report(bundle: Bundle, exit: Exit, exitTold: boolean): void;
 }
@@ -44,17 +50,20 @@ export function unknownExit(pid: number): Exit {
 export function createCleanup({ log, events, actions, bundles, isShared, timeouts }: CleanupDeps): Cleanup {
   const about = ({ namespace, id }: { namespace: string; id: string }) => ({ namespace, id });
 
-  async function shutdown(task: ShimTask): Promise<void> {
+  async function shutdown(task: ShimTask, surely = false): Promise<void> {
+    let ended = !surely;
     try {
       await task.invoke('Shutdown', { now: false }, { timeoutMs: timeouts.shutdown });
       // Ours has given its socket up when it answers; another may still be found by the next of its name.
       // One that has further tasks stays.
       if (!task.shim.own && !isShared(task)) await task.disconnected(timeouts.shutdown);
     } catch (error) {
-      if (error instanceof ConnectionClosed) return;
-      log.warn('shim does not end when asked to', { ...about(task), error });
-      if (!isShared(task)) await end(task.folder, task.shim);
+      if (!(error instanceof ConnectionClosed)) {
+        log.warn('shim does not end when asked to', { ...about(task), error });
+        ended = false;
+      }
     }
+    if (!ended && !isShared(task)) await end(task.folder, task.shim);
   }
 
   async function end(bundle: Bundle, shim: Shim): Promise<void> {
@@ -90,6 +99,18 @@ export function createCleanup({ log, events, actions, bundles, isShared, timeout
     }
   }
 
+  async function afterLoss(bundle: Bundle, shim: Shim, pid: number): Promise<Exit> {
+    let exit = unknownExit(pid);
+    try {
+      const found = await actions.delete(shim, bundle);
+      exit = { pid: found.pid || pid, status: found.status, exitedAt: found.exitedAt ?? exit.exitedAt };
+    } catch (error) {
+      log.error('failed to clean up after dead shim', { ...about(bundle), error });
+    }
+    await removeBundle(bundle);
+    return exit;
+  }
+
   return {
     shutdown,
     end,
@@ -112,16 +133,14 @@ export function createCleanup({ log, events, actions, bundles, isShared, timeout
       await removeBundle(bundle);
     },
 
-    async afterLoss(bundle, shim, pid) {
-      let exit = unknownExit(pid);
-      try {
-        const found = await actions.delete(shim, bundle);
-        exit = { pid: found.pid || pid, status: found.status, exitedAt: found.exitedAt ?? exit.exitedAt };
-      } catch (error) {
-        log.error('failed to clean up after dead shim', { ...about(bundle), error });
-      }
-      await removeBundle(bundle);
-      return exit;
+    afterLoss,
+
+    async afterHalf(bundle, shim) {
+      const cgroups = shim.own ? [] : await cgroupsOf(bundle).catch(() => []);
+      await afterLoss(bundle, shim, 0);
+      await removeEmptyCgroups(cgroups).catch((error: unknown) => {
+        log.error('failed to remove cgroups', { ...about(bundle), error });
+      });
     },
 
     report({ namespace, id }, { pid, status, exitedAt }, exitTold) {

@@ -77,7 +77,7 @@ function open(bundle: Bundle, deps: RecoverDeps): ShimTask | Promise<void> {
 /** Its shim may live all the same: the daemon was gone before it could say where. */
 async function removeHalfMade(bundle: Bundle, shim: Shim, deps: RecoverDeps): Promise<void> {
   await deps.cleanup.end(bundle, shim);
-  await deps.cleanup.afterLoss(bundle, shim, 0);
+  await deps.cleanup.afterHalf(bundle, shim);
   deps.forget(bundle);
   report(deps, bundle, 'removed', 'half made: its shim never answered');
 }
@@ -114,9 +114,9 @@ async function settle(task: ShimTask, first: StateResponse | Error, deps: Recove
  */
 async function endUnused(task: ShimTask, { cleanup, forget, ...deps }: RecoverDeps): Promise<void> {
   task.state = 'deleted';
-  await cleanup.shutdown(task);
+  await cleanup.shutdown(task, true);
   task.finish('deleted', unknownExit(0));
-  await cleanup.afterLoss(task.folder, task.shim, 0);
+  await cleanup.afterHalf(task.folder, task.shim);
   forget(task.folder);
   report(deps, task, 'removed', 'half made or half deleted: its shim had no task');
 }

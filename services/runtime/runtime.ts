@@ -242,7 +242,7 @@ export function createRuntime(deps: RuntimeDeps): RuntimeLifecycle {
       for (const bundle of found) entries.set(keyOf(bundle), { task: undefined, deleting: undefined });
       return recoverTasks(found, {
         recovery: deps.recovery,
-        cleanup: { ...cleanup, afterLoss: (...lost) => limit(() => cleanup.afterLoss(...lost)) },
+        cleanup: { ...cleanup, afterHalf: (...half) => limit(() => cleanup.afterHalf(...half)) },
         adopt: (whereabouts) => adopt(shimTask(whereabouts, timeouts.load)),
         forget,
         states: (tasks, timeoutMs) => callAll(tasks, 'State', timeoutMs),
