@@ -3,10 +3,11 @@
 // BENCH_REFERENCE=SOCKET   compare with the daemon that listens there
 // BENCH_QUICK=1            small sizes: is everything in place?
 // BENCH_IMAGE_MB, BENCH_CONTAINERS, BENCH_RUNS   single sizes
-// BENCH_ONLY=WORD          only rows whose name has the word: run exec task starts memory import command idle restart
+// BENCH_ONLY=WORD          only rows whose name has the word: run exec task starts memory import command oci idle restart
 import { emptyNamespace } from '../integration/harness/cleanup.ts';
 import { removeNamespaceCgroups } from '../integration/harness/leftovers.ts';
 import { importRow } from './import-row.ts';
+import { ociRows } from './oci-rows.ts';
 import { restartRows } from './restart-rows.ts';
 import { commandRow, execRow, idleRows, memoryRows, runRow, startsRow, taskRow, type Sides } from './rows.ts';
 import { NAMESPACE, startSubject, type Subject } from './subject.ts';
@@ -31,6 +32,7 @@ const measurements: Readonly<Record<string, (sides: Sides) => Promise<readonly (
   memory: memoryRows,
   import: async (sides) => [await importRow(sides, megabytes)],
   command: async (sides) => [await commandRow(sides, sizes)],
+  oci: () => ociRows(sizes.runs),
   restart: (sides) => restartRows(sides, sizes),
 };
 
