@@ -21,7 +21,7 @@ import { putImage } from '../harness/store.ts';
 import type { TarEntry } from '../harness/tar.ts';
 import { REPOSITORY } from '../harness/target.ts';
 
-const PROBE = path.join(REPOSITORY, 'build/native/integration/attacks/attack_probe');
+export const PROBE = path.join(REPOSITORY, 'build/native/integration/attacks/attack_probe');
 
 /** Busybox, the probe, and what the attack adds or puts in the place of something. */
 export function evilImage(name: string, entries: readonly TarEntry[] = [], config = {}): TestImage {

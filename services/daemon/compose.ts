@@ -1,5 +1,4 @@
 // The only file that constructs things: reads from top to bottom as the daemon is put together.
-import { mkdir } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -52,6 +51,7 @@ import { createVersionService, type BuildInfo } from '../version/service.ts';
 import { startRuntime } from './compose/runtime.ts';
 import { bootId, createDrivers } from './compose/snapshotters.ts';
 import type { Config } from './defaults.ts';
+import { makeOwnFolder } from './folders.ts';
 import { listen } from './listen.ts';
 
 export interface Daemon {
@@ -74,8 +74,8 @@ const STOP_GRACE = 500;
 /** Opens the stores, recovers what runs, then opens the socket. */
 export async function startDaemon(config: Config, deps: ComposeDeps): Promise<Daemon> {
   const { log } = deps;
-  await mkdir(config.root, { recursive: true, mode: 0o700 });
-  await mkdir(config.state, { recursive: true, mode: 0o711 });
+  await makeOwnFolder(config.root, 0o700);
+  await makeOwnFolder(config.state, 0o711);
 
   const metadata = new MetadataStore(path.join(config.root, 'metadata'));
   const recovery = createRecovery(log);
