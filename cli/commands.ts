@@ -30,18 +30,23 @@ const leases = noun(['lease'], 'manage leases', {
 const pull = verb([], 'pull an image from a registry', () => import('./commands/images/pull.ts'));
 const push = verb([], 'push an image to a registry', () => import('./commands/images/push.ts'));
 
+const history = verb([], 'show how an image was built', () => import('./commands/images/history.ts'));
+const tag = verb([], 'give an image further names', () => import('./commands/images/tag.ts'));
+
 const images = noun(['image', 'i'], 'manage images', {
   check: verb([], 'check that images are complete and unpacked', () => import('./commands/images/check.ts')),
   delete: verb(REMOVE, 'remove images by name', () => import('./commands/images/delete.ts')),
   export: verb([], 'export images to an archive', () => import('./commands/images/export.ts')),
+  history,
   import: verb([], 'import images from an archive', () => import('./commands/images/import.ts')),
   inspect: verb(['i'], 'show what an image is made of', () => import('./commands/images/inspect.ts')),
   label: verb([], 'set and clear labels of an image', () => import('./commands/images/label.ts')),
   list: verb(['ls'], 'list images', () => import('./commands/images/list.ts')),
   mount: verb([], 'mount an image on a directory', () => import('./commands/images/mount.ts')),
+  prune: verb([], 'remove images that nobody uses', () => import('./commands/images/prune.ts')),
   pull,
   push,
-  tag: verb([], 'give an image further names', () => import('./commands/images/tag.ts')),
+  tag,
   unmount: verb([], 'unmount an image', () => import('./commands/images/unmount.ts')),
   usage: verb([], 'show what an image takes', () => import('./commands/images/usage.ts')),
 });
@@ -111,6 +116,11 @@ export const NOUNS: Noun['verbs'] = {
   run: verb([], 'run a container', () => import('./commands/run.ts')),
   pull,
   push,
+  save: verb([], 'write images to an archive', () => import('./commands/images/save.ts')),
+  load: verb([], 'read images from an archive', () => import('./commands/images/load.ts')),
+  tag,
+  history,
+  rmi: verb([], 'remove images by name', () => import('./commands/images/delete.ts')),
   containers,
   tasks,
   images,
