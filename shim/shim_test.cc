@@ -173,6 +173,63 @@ void test_hook_of_delete() {
   CHECK(read_file("/proc/self/mountinfo").find(box.bundle) == std::string::npos);
 }
 
+// Another OCI runtime does the executor's work; all that a client sees is the same.
+void test_other_runtime(const char* binary) {
+  if (access(binary, X_OK) != 0) return;
+  Box box({"sh", "-c", "sleep 1000"}, {.mount_rootfs = true});
+  pb::Writer options;
+  options.text(6, binary);
+  pb::Writer create;
+  create.text(1, box.id);
+  create.text(2, box.bundle);
+  create.bytes(3, wire::encode(wire::Mount{"bind", root + "/rootfs", "", {"rbind", "rw"}}));
+  create.bytes(10, wire::encode(wire::Any{"containerd.runc.v1.Options", options.take()}));
+  const Answer created = box.call("Create", create.data());
+  if (created.code != Code::kOk) std::fprintf(stderr, "%s: %s\n", binary, created.text.c_str());
+  if (created.text.ends_with("hybrid mode not supported, drop all controllers from cgroupv2"))
+    return;
+  CHECK(created.code == Code::kOk && box.status() == 1);
+  CHECK(box.call("Start", box.about()).code == Code::kOk && box.status() == 2);
+  CHECK(box.exec("e", {"sh", "-c", "exit 3"}).code == Code::kOk);
+  const Answer started = box.call("Start", box.about("e"));
+  if (started.code != Code::kOk) std::fprintf(stderr, "%s: %s\n", binary, started.text.c_str());
+  CHECK(started.code == Code::kOk);
+  CHECK(box.wait("e") == 3);
+  CHECK(box.exec("bad", {"nosuch"}).code == Code::kOk);
+  expect(box.call("Start", box.about("bad")), Code::kUnknown, "OCI runtime exec failed: ");
+  CHECK(!box.call("Pids", box.about()).text.empty());
+  CHECK(box.call("Pause", box.about()).code == Code::kOk && box.status() == 4);
+  CHECK(box.call("Resume", box.about()).code == Code::kOk);
+  CHECK(box.call("Stats", box.about()).code == Code::kOk);
+  CHECK(box.call("Kill", box.about("", 9)).code == Code::kOk);
+  CHECK(box.wait() == 137);
+  CHECK(box.call("Delete", box.about()).code == Code::kOk);
+  CHECK(read_file("/proc/self/mountinfo").find(box.bundle) == std::string::npos);
+  CHECK(access((box.bundle + "/oci").c_str(), F_OK) != 0);
+  CHECK(system(("! ls -d /sys/fs/cgroup/*/shim-test/" + box.id + " 2>/dev/null").c_str()) == 0);
+
+  // And a shim that is killed leaves nothing that `delete` does not find.
+  CHECK(box.call("Create", create.data()).code == Code::kOk);
+  CHECK(box.call("Start", box.about()).code == Code::kOk);
+  kill(box.shim_pid(), SIGKILL);
+  CHECK(run_shim(box.bundle, box.id, "delete").find("\x10\x89\x01") != std::string::npos);
+  CHECK(read_file("/proc/self/mountinfo").find(box.bundle) == std::string::npos);
+  CHECK(access((box.bundle + "/oci").c_str(), F_OK) != 0);
+  CHECK(system(("! ls -d /sys/fs/cgroup/*/shim-test/" + box.id + " 2>/dev/null").c_str()) == 0);
+}
+
+void test_no_such_runtime() {
+  Box box({"true"});
+  pb::Writer options;
+  options.text(6, "/no/such/runtime");
+  pb::Writer create;
+  create.text(1, box.id);
+  create.text(2, box.bundle);
+  create.bytes(10, wire::encode(wire::Any{"containerd.runc.v1.Options", options.take()}));
+  expect(box.call("Create", create.data()), Code::kUnknown,
+         "OCI runtime \"/no/such/runtime\": executable file not found");
+}
+
 void test_delete_created() {
   Box box({"sleep", "1000"}, {.mount_rootfs = true});
   CHECK(box.create().code == Code::kOk);
@@ -339,6 +396,11 @@ void all() {
   test_hook_of_create();
   test_hooks_of_start_and_delete();
   test_hook_of_delete();
+  test_other_runtime("/usr/sbin/runc");
+  test_other_runtime("/usr/bin/crun");
+  const std::string own = shim_program.substr(0, shim_program.rfind('/')) + "/oci/davit-oci";
+  test_other_runtime(own.c_str());
+  test_no_such_runtime();
   test_delete_created();
   test_killed_shim();
   test_start_answers();

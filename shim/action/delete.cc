@@ -13,7 +13,9 @@
 #include "shim/action/actions.h"
 #include "shim/action/socket.h"
 #include "shim/fault.h"
+#include "shim/log.h"
 #include "shim/task/exit_record.h"
+#include "shim/task/oci_runtime.h"
 #include "shim/task/rootfs.h"
 #include "shim/wire/messages.h"
 
@@ -89,6 +91,9 @@ int delete_action(const Args& args) {
   end_shim(bundle, args.id);
   const Exit exit = exit_of(bundle);
   int code = 0;
+  if (auto runtime = OciRuntime::of(bundle, args.id)) {
+    if (auto removed = runtime->remove(); !removed) log(removed.error().text());
+  }
   for (const auto& step : {oci::destroy_left_behind(bundle), rootfs::unmount(bundle + "/rootfs")}) {
     if (step) continue;
     std::fprintf(stderr, "delete \"%s\": %s\n", args.id.c_str(), step.error().text().c_str());

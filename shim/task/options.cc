@@ -17,22 +17,21 @@ Result<> check_foreign(const std::string& type) {
 }  // namespace
 
 Result<> apply_options(const wire::Any& options, oci::CreateOptions& create, IoContext& io,
-                       std::string& criu_work) {
+                       RuntimeOptions& own) {
   if (options.type_url != "containerd.runc.v1.Options") return check_foreign(options.type_url);
   wire::RuncOptions runc;
   if (!wire::decode(options.value, runc)) return fail(EINVAL, "runtime options: malformed");
   const std::string& binary = runc.binary_name;
+  // runc's name alone is what clients say who want no special one.
   if (!binary.empty() && binary != "runc" && binary != "davit-oci") {
-    return fail(ENOTSUP, "runtime binary \"" + binary +
-                             "\": this shim runs containers itself; another OCI runtime needs "
-                             "containerd-shim-runc-v2");
-  }
-  if (runc.systemd_cgroup) {
+    const std::string root = runc.root.empty() ? "" : runc.root + '/' + io.namespace_;
+    own.other = RuntimeChoice{binary, root, runc.systemd_cgroup};
+  } else if (runc.systemd_cgroup) {
     return fail(ENOTSUP, "systemd cgroups: not available; use the cgroupfs driver");
   }
   create.no_pivot = runc.no_pivot_root;
   create.no_new_keyring = runc.no_new_keyring;
-  criu_work = runc.criu_work_path;
+  own.criu_work = runc.criu_work_path;
   io.uid = runc.io_uid;
   io.gid = runc.io_gid;
   return {};

@@ -91,13 +91,19 @@ void Task::create(const Call& call) {
   oci::CreateOptions options;
   options.id = request_.id;
   options.bundle = request_.bundle;
-  Result<> possible = apply_options(request_.options, options, io_context_, criu_work_);
+  RuntimeOptions own;
+  Result<> possible = apply_options(request_.options, options, io_context_, own);
+  if (possible && own.other && !request_.checkpoint.empty()) {
+    possible = fail(ENOTSUP, "restore from a checkpoint with \"" + own.other->binary + "\"");
+  }
   if (!possible) {
     const Error& error = possible.error();
     // Not the kernel's words: the message says it all.
     refuse(call, {code_of(error.code), error.message});
     return gone_();
   }
+  criu_work_ = std::move(own.criu_work);
+  if (own.other) runtime_.emplace(std::move(*own.other), request_.id, request_.bundle);
   init_.io = std::make_unique<ProcessIo>(host_.loop);
   init_.io->open(io_context_, request_.stdio, [this, call, options](Result<> opened) {
     if (opened) return io_ready(call, options);
@@ -139,6 +145,21 @@ void Task::created(const Call& call, const Result<>& made) {
   answer(call, wire::encode_pid(static_cast<uint32_t>(init_.pid)));
 }
 
+Result<std::unique_ptr<oci::Container>> Task::call_executor(const oci::CreateOptions& options,
+                                                            Fd& console) {
+  if (runtime_) return runtime_->create(options, request_.stdio.terminal, console);
+  oci::CheckpointOptions checkpoint;
+  checkpoint.image_path = request_.checkpoint;
+  checkpoint.work_path = criu_work_;
+  // criu took along what was open then: sockets and locks come back when the images hold any.
+  checkpoint.tcp_established = checkpoint.external_unix_sockets = checkpoint.file_locks = true;
+  auto created = request_.checkpoint.empty() ? oci::Container::create(options)
+                                             : oci::Container::restore(options, checkpoint);
+  if (!created) return wrap(kNotStarted, created.error());
+  console = (*created)->take_console();
+  return created;
+}
+
 Result<> Task::make_container(const oci::CreateOptions& options) {
   if (!request_.rootfs.empty()) {
     const std::string target = request_.bundle + "/rootfs";
@@ -150,19 +171,14 @@ Result<> Task::make_container(const oci::CreateOptions& options) {
   DAVIT_TRY(fault::at("shim.create.after-mounts"));
   oci::CreateOptions with_stdio = options;
   with_stdio.stdio = init_.io->ends();
-  oci::CheckpointOptions checkpoint;
-  checkpoint.image_path = request_.checkpoint;
-  checkpoint.work_path = criu_work_;
-  // criu took along what was open then: sockets and locks come back when the images hold any.
-  checkpoint.tcp_established = checkpoint.external_unix_sockets = checkpoint.file_locks = true;
-  auto created = request_.checkpoint.empty() ? oci::Container::create(with_stdio)
-                                             : oci::Container::restore(with_stdio, checkpoint);
-  if (!created) return wrap(kNotStarted, created.error());
+  Fd console;
+  auto created = call_executor(with_stdio, console);
+  if (!created) return std::unexpected(created.error());
   container_ = std::move(*created);
   DAVIT_TRY(fault::at("shim.create.after-executor"));
   for (const auto& warning : container_->warnings()) log(warning);
   init_.pid = container_->pid();
-  return init_.io->launched(container_->take_console());
+  return init_.io->launched(std::move(console));
 }
 
 void Task::start(const Call& call, const std::string& exec_id) {
@@ -178,9 +194,15 @@ void Task::start(const Call& call, const std::string& exec_id) {
       this,
       [this, started] {
         *started = fault::at("shim.start.before");
-        if (*started) *started = container_->start();
+        if (*started) *started = start_init();
       },
       [this, call, started] { init_started(call, *started); });
+}
+
+Result<> Task::start_init() {
+  if (runtime_) return runtime_->start();
+  auto started = container_->start();
+  return started ? started : wrap(kNotStarted, started.error());
 }
 
 void Task::init_started(const Call& call, const Result<>& started) {
@@ -195,7 +217,7 @@ void Task::init_started(const Call& call, const Result<>& started) {
     watch_oom();
   } else {
     init_.phase = Phase::kCreated;
-    refuse(call, std::string("OCI runtime start failed: ") + kNotStarted, started.error());
+    refuse(call, "OCI runtime start failed", started.error());
   }
   if (init_exit_) settle_init_exit();
 }
@@ -252,7 +274,11 @@ void Task::exec_not_started(Process& process) {
 
 Result<oci::Process> Task::start_program(const Process& process) {
   DAVIT_TRY(fault::at("shim.exec.before-start"));
-  return container_->exec(process.spec, process.io->ends());
+  const oci::Stdio stdio = process.io->ends();
+  if (runtime_) return runtime_->exec(process.spec, stdio, process.stdio.terminal);
+  auto started = container_->exec(process.spec, stdio);
+  if (!started) return wrap(std::string("exec failed: ") + kNotStarted, started.error());
+  return started;
 }
 
 void Task::launch_exec(const Call& call, Process& process) {
@@ -264,8 +290,7 @@ void Task::launch_exec(const Call& call, Process& process) {
 
 void Task::exec_launched(const Call& call, Process& process, Result<oci::Process> launched) {
   if (!launched) {
-    refuse(call, std::string("OCI runtime exec failed: exec failed: ") + kNotStarted,
-           launched.error());
+    refuse(call, "OCI runtime exec failed", launched.error());
     exec_not_started(process);
     if (init_exit_) settle_init_exit();
     return;
@@ -401,6 +426,9 @@ void Task::update(const Call& call, const std::string& resources) {
 
 void Task::checkpoint(const Call& call, const wire::CheckpointTaskRequest& request) {
   if (find(call, "", Operation::kCheckpoint) == nullptr) return;
+  if (runtime_) {
+    return refuse(call, {Code::kUnimplemented, "checkpoint: only of the shim's own containers"});
+  }
   auto options = checkpoint_options(request);
   if (!options) return refuse(call, {code_of(options.error().code), options.error().message});
   if (auto done = container_->checkpoint(*options); !done) {

@@ -21,6 +21,7 @@
 #include "shim/rpc/server.h"
 #include "shim/stdio/process_io.h"
 #include "shim/task/exit_record.h"
+#include "shim/task/oci_runtime.h"
 #include "shim/task/state.h"
 #include "shim/wire/messages.h"
 
@@ -89,11 +90,14 @@ class Task {
   };
 
   void io_ready(const Call& call, const oci::CreateOptions& options);
+  Result<std::unique_ptr<oci::Container>> call_executor(const oci::CreateOptions& options,
+                                                        Fd& console);
   Result<> make_container(const oci::CreateOptions& options);
   void created(const Call& call, const Result<>& made);
   void init_started(const Call& call, const Result<>& started);
   bool may_exec(const Call& call);  // answers when not
   void start_exec(const Call& call, Process& process);
+  Result<> start_init();
   Result<oci::Process> start_program(const Process& process);
   void launch_exec(const Call& call, Process& process);
   void exec_launched(const Call& call, Process& process, Result<oci::Process> launched);
@@ -119,7 +123,8 @@ class Task {
   Host& host_;
   wire::CreateTaskRequest request_;
   std::function<void()> gone_;
-  std::string rootfs_;  // what is mounted; "" = nothing
+  std::string rootfs_;                 // what is mounted; "" = nothing
+  std::optional<OciRuntime> runtime_;  // does the executor's work
   std::unique_ptr<oci::Container> container_;
   Process init_;
   std::map<std::string, Process> execs_;

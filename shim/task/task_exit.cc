@@ -211,7 +211,8 @@ void Task::init_removed(const Call& call) {
 // behind is in the log.
 void Task::destroy_container() {
   if (container_ == nullptr) return;
-  if (auto destroyed = container_->destroy(); !destroyed) {
+  const auto destroyed = runtime_ ? runtime_->remove() : container_->destroy();
+  if (!destroyed) {
     log("delete container: " + destroyed.error().text());
   }
   container_.reset();

@@ -212,6 +212,9 @@ bool decode(std::string_view bytes, RuncOptions& out) {
       case 6:
         out.binary_name = r.string();
         break;
+      case 7:
+        out.root = r.string();
+        break;
       case 9:
         out.systemd_cgroup = r.boolean();
         break;

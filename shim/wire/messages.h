@@ -100,6 +100,7 @@ struct RuncOptions {
   uint32_t io_uid = 0;
   uint32_t io_gid = 0;
   std::string binary_name;
+  std::string root;
   bool systemd_cgroup = false;
   std::string criu_work_path;
 };
