@@ -30,7 +30,7 @@ trap finish EXIT
 trap 'exit 130' INT TERM
 
 if [ $# -eq 0 ]; then
-  set -- basics images content snapshots leases containers run limits tasks checkpoints terminals logs events registry
+  set -- basics images content snapshots leases containers run limits tasks runtimes checkpoints terminals logs events registry
 fi
 ctr image import "$IMAGES/busybox.tar" >/dev/null || { echo "cannot import the test image"; exit 1; }
 for section in "$@"; do

@@ -1,22 +1,13 @@
 // From the name of a runtime to the program that is its shim.
 import { accessSync, constants, statSync } from 'node:fs';
 import path from 'node:path';
-import type { Options } from '../../proto/gen/containerd.runc.v1.ts';
-import type { Any } from '../../proto/gen/google.protobuf.ts';
-import { codec } from '../../proto/messages.ts';
 import { Failure } from '../lib/errors.ts';
 
 /** Names that clients send for runc; they mean our shim unless the configuration says otherwise. */
 const RUNC_NAMES = new Set(['io.containerd.runc.v2', 'io.containerd.runc.v1', 'io.containerd.runtime.v1.linux']);
 const OWN_NAME = 'io.containerd.davit.v1';
 
-/** Our shim runs containers itself. It stands for runc; for any other program there is runc's shim. */
 const OWN_PROGRAM = 'containerd-shim-davit-v1';
-const OWN_BINARIES = new Set(['', 'runc', 'davit-oci']);
-const RUNC_SHIM = 'containerd-shim-runc-v2';
-
-const OPTIONS = 'containerd.runc.v1.Options';
-const runcOptions = codec<Options>(OPTIONS);
 
 export interface ResolveSettings {
   /** What the names of runc and our own name mean: a path, or the name of a program. */
@@ -32,11 +23,8 @@ export interface Shim {
 }
 
 export interface Resolver {
-  /**
-   * `options` may name the OCI runtime that the shim is to use. Throws `invalid argument` for a name that
-   * cannot be one, `failed precondition` when there is no such program.
-   */
-  resolve(runtime: string, options: Any | null): Shim;
+  /** Throws `invalid argument` for a name that cannot be one, `failed precondition` when there is no such program. */
+  resolve(runtime: string): Shim;
 }
 
 /** Programs that were found are remembered while they are where they were. */
@@ -64,7 +52,7 @@ export function createResolver(settings: ResolveSettings): Resolver {
     shim(path.isAbsolute(settings.shim) ? settings.shim : search(runtime, settings.shim));
 
   return {
-    resolve(runtime, options) {
+    resolve(runtime) {
       if (runtime === '') throw new Failure('invalid argument', 'no runtime name: invalid argument');
       if (path.isAbsolute(runtime)) {
         if (isProgram(runtime)) return shim(runtime);
@@ -77,10 +65,8 @@ export function createResolver(settings: ResolveSettings): Resolver {
           `invalid runtime name ${runtime}, correct runtime name should be either format like \`io.containerd.runc.v2\` or a full path to the binary: invalid argument`,
         );
       }
-      if (runtime === OWN_NAME) return standIn(runtime);
-      if (!RUNC_NAMES.has(runtime)) return shim(search(runtime, program));
-      const binary = isOwn(settings.shim) ? binaryName(options) : '';
-      return OWN_BINARIES.has(binary) ? standIn(runtime) : shim(search(`${runtime} with ${binary}`, RUNC_SHIM));
+      if (runtime === OWN_NAME || RUNC_NAMES.has(runtime)) return standIn(runtime);
+      return shim(search(runtime, program));
     },
   };
 }
@@ -90,10 +76,6 @@ function programName(runtime: string): string | undefined {
   const parts = runtime.split('.');
   if (runtime.includes('/') || parts.length < 2 || parts[0] === '') return undefined;
   return `containerd-shim-${parts.at(-2)}-${parts.at(-1)}`;
-}
-
-function binaryName(options: Any | null): string {
-  return options?.type_url === OPTIONS ? runcOptions.decode(options.value).binary_name : '';
 }
 
 function isProgram(file: string): boolean {

@@ -3,7 +3,6 @@
 // All that concerns one id happens in turn; ids do not wait for one another.
 import { codec } from '../../proto/messages.ts';
 import type { TaskExit } from '../../proto/gen/containerd.events.ts';
-import type { Any } from '../../proto/gen/google.protobuf.ts';
 import type { Publisher } from '../events/api.ts';
 import { alreadyExists, Failure, isAlreadyExists, isNotFound, notFound } from '../lib/errors.ts';
 import { fault } from '../lib/fault.ts';
@@ -71,9 +70,9 @@ export function createRuntime(deps: RuntimeDeps): RuntimeLifecycle {
   const keyOf = ({ namespace, id }: { namespace: string; id: string }): string => `${namespace}/${id}`;
   const about = ({ namespace, id }: { namespace: string; id: string }) => ({ namespace, id });
 
-  function resolve(runtime: string, options: Any | null, context: string): Shim {
+  function resolve(runtime: string, context: string): Shim {
     try {
-      return resolver.resolve(runtime, options);
+      return resolver.resolve(runtime);
     } catch (error) {
       throw wrap(context, error);
     }
@@ -193,7 +192,7 @@ export function createRuntime(deps: RuntimeDeps): RuntimeLifecycle {
       if (entries.has(key)) throw alreadyExists(`task ${request.id}`);
       entries.set(key, { task: undefined, deleting: undefined });
       try {
-        const shim = resolve(request.runtime, request.options, 'failed to start shim: failed to resolve runtime path');
+        const shim = resolve(request.runtime, 'failed to start shim: failed to resolve runtime path');
         const bundle = await freshBundle(bundles, request);
         const task = await createIn(bundle, shim, request, signal);
         adopt(task);
@@ -232,7 +231,7 @@ export function createRuntime(deps: RuntimeDeps): RuntimeLifecycle {
     },
 
     async info(runtime, options) {
-      return actions.info(resolve(runtime, options, 'failed to resolve runtime path'), options);
+      return actions.info(resolve(runtime, 'failed to resolve runtime path'), options);
     },
 
     callAll: (tasks, method, timeoutMs) => callAll(tasks as readonly ShimTask[], method, timeoutMs),

@@ -95,7 +95,7 @@ export async function startRuntime(
 
   return {
     runtime,
-    shim: () => resolver.resolve('io.containerd.davit.v1', null).path,
+    shim: () => resolver.resolve('io.containerd.davit.v1').path,
     async close() {
       await runtime.close();
       await ttrpc.close();
