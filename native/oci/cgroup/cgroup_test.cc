@@ -1,8 +1,9 @@
 // The rules behind cgroups without a kernel: where they are, what is written; v2's files on a
-// folder of plain files, since this may be a machine whose limits are v1's. The eBPF device filter
-// is loaded for real where a cgroup2 is mounted.
+// folder of plain files, since this may be a machine whose limits are v1's. Freezing, killing
+// and the eBPF device filter are v2's own for real where a cgroup2 is mounted.
 #include <dirent.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
@@ -10,6 +11,7 @@
 #include <unistd.h>
 
 #include "native/kernel/file.h"
+#include "native/oci/cgroup/cgroup.h"
 #include "native/oci/cgroup/devices.h"
 #include "native/oci/cgroup/hierarchy.h"
 #include "native/oci/cgroup/limits.h"
@@ -172,15 +174,82 @@ std::string opens(const std::string& cgroup) {
   return testing::shell("sh -c '" + script + "'");
 }
 
-void device_filter_of_v2() {
+// Where a cgroup2 is really mounted; empty where it is not, or not for us.
+std::string real_cgroup2() {
   constexpr long kCgroup2 = 0x63677270;
   struct statfs fs;
-  std::string mount = "/sys/fs/cgroup/unified";
-  if (::statfs(mount.c_str(), &fs) != 0 || fs.f_type != kCgroup2) mount = "/sys/fs/cgroup";
-  if (::statfs(mount.c_str(), &fs) != 0 || fs.f_type != kCgroup2 || ::geteuid() != 0) {
-    std::fprintf(stderr, "no cgroup2 here: the device filter is not tested\n");
-    return;
+  for (const char* mount : {"/sys/fs/cgroup/unified", "/sys/fs/cgroup"})
+    if (::statfs(mount, &fs) == 0 && fs.f_type == kCgroup2 && ::geteuid() == 0) return mount;
+  std::fprintf(stderr, "no cgroup2 here: freezing, killing and the device filter are not tested\n");
+  return "";
+}
+
+// Freezing by cgroup.freeze, killing by cgroup.kill, also what is in a cgroup below.
+void life_in_v2() {
+  std::string mount = real_cgroup2();
+  if (mount.empty()) return;
+  std::string path = mount + "/davit-life-test-" + std::to_string(::getpid());
+  CHECK(::mkdir(path.c_str(), 0755) == 0 && ::mkdir((path + "/below").c_str(), 0755) == 0);
+  Cgroup cgroup = Cgroup::reopen({"=" + path});
+  CHECK(cgroup.unified());
+  char counter[] = "/tmp/davit-counter.XXXXXX";
+  Fd file(::mkstemp(counter));
+  pid_t children[2];
+  for (int i = 0; i < 2; i++) {
+    children[i] = ::fork();
+    if (children[i] != 0) continue;
+    std::string procs = path + (i == 0 ? "" : "/below") + "/cgroup.procs";
+    Fd joined(::open(procs.c_str(), O_WRONLY | O_CLOEXEC));
+    if (::write(joined.get(), "0", 1) != 1) ::_exit(1);
+    for (;; ::usleep(1000))
+      if (::write(file.get(), ".", 1) != 1) ::_exit(1);
   }
+  auto written = [&] { return ::lseek(file.get(), 0, SEEK_END); };
+  auto grows = [&] {
+    off_t before = written();
+    ::usleep(100'000);
+    return written() > before;
+  };
+  for (int i = 0; i < 100 && cgroup.pids().value_or(std::vector<pid_t>{}).size() < 2; i++)
+    ::usleep(10'000);
+  CHECK(cgroup.pids()->size() == 2 && grows());
+  CHECK(cgroup.freeze(true).has_value() && cgroup.frozen().value_or(false) && !grows());
+  CHECK(cgroup.freeze(false).has_value() && !cgroup.frozen().value_or(true) && grows());
+  // A frozen one is killed all the same.
+  CHECK(cgroup.freeze(true).has_value() && cgroup.kill(SIGKILL).has_value());
+  for (pid_t child : children) {
+    int status = 0;
+    CHECK(::waitpid(child, &status, 0) == child && WIFSIGNALED(status) &&
+          WTERMSIG(status) == SIGKILL);
+  }
+  CHECK(cgroup.stats().has_value());
+  CHECK(cgroup.remove().has_value() && ::access(path.c_str(), F_OK) != 0);
+  ::unlink(counter);
+}
+
+// What v1 had and v2 has not is refused, not read over.
+void inexpressible_in_v2() {
+  Fd dir(::open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC));
+  for (const char* resources :
+       {R"({"memory": {"swappiness": 10}})", R"({"memory": {"disableOOMKiller": true}})",
+        R"({"memory": {"kernelTCP": 100}})", R"({"cpu": {"realtimeRuntime": 100}})",
+        R"({"blockIO": {"leafWeight": 100}})", R"({"network": {"classID": 1}})",
+        R"({"network": {"priorities": [{"name": "lo", "priority": 1}]}})"}) {
+    auto parsed = parse_resources(resources);
+    CHECK(parsed.has_value());
+    if (!parsed) continue;
+    auto applied = apply_limits_v2(dir.get(), *parsed);
+    CHECK_CONTAINS(applied ? "" : applied.error().text(), "cgroup v2 has nothing like it");
+    CHECK(controllers_needed(*parsed).size() == 1);
+  }
+  // Asking for nothing is no question of the version.
+  auto nothing = parse_resources(R"({"memory": {"kernelTCP": 0}, "network": {"classID": 0}})");
+  CHECK(nothing && apply_limits_v2(dir.get(), *nothing) && controllers_needed(*nothing).empty());
+}
+
+void device_filter_of_v2() {
+  std::string mount = real_cgroup2();
+  if (mount.empty()) return;
   std::string path = mount + "/davit-bpf-test-" + std::to_string(::getpid());
   CHECK(::mkdir(path.c_str(), 0755) == 0);
   Fd dir(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
@@ -206,6 +275,8 @@ int main() {
   hierarchies();
   limits_of_v2();
   device_policies();
+  life_in_v2();
+  inexpressible_in_v2();
   device_filter_of_v2();
   return testing::result();
 }
