@@ -83,9 +83,9 @@ function refuseUnsupported(flags: ContainerValues): void {
       flags['blockio-config-file'] !== undefined,
       'block I/O classes come with a later release',
     ],
-    '--apparmor-default-profile': [
-      flags['apparmor-default-profile'] !== undefined,
-      'davit does not generate AppArmor profiles yet; load one and name it with --apparmor-profile',
+    '--apparmor-profile': [
+      flags['apparmor-profile'] !== undefined && flags['apparmor-default-profile'] !== undefined,
+      'cannot be used with --apparmor-default-profile',
     ],
     '--seccomp-profile': [flags['seccomp-profile'] !== undefined && !flags.seccomp, 'needs --seccomp too'],
     '--cpus': [
@@ -126,6 +126,11 @@ async function applyPrivileges(spec: Spec, flags: ContainerValues): Promise<void
   if (flags['cap-drop'].length > 0) dropCapabilities(spec, flags['cap-drop']);
   if (flags['allow-new-privs']) process.noNewPrivileges = false;
   if (flags.seccomp) await applySeccomp(spec, flags['seccomp-profile']);
+  if (flags['apparmor-default-profile'] !== undefined) {
+    const { loadDefaultApparmor } = await import('./apparmor.ts');
+    loadDefaultApparmor(flags['apparmor-default-profile']);
+    process.apparmorProfile = flags['apparmor-default-profile'];
+  }
   if (flags['apparmor-profile'] !== undefined) process.apparmorProfile = flags['apparmor-profile'];
   if (flags.device.length > 0) {
     const { addDevice } = await import('./devices.ts');
