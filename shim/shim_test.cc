@@ -230,6 +230,35 @@ void test_no_such_runtime() {
          "OCI runtime \"/no/such/runtime\": executable file not found");
 }
 
+// A daemon may put the containers of a sandbox into one shim.
+void test_two_containers() {
+  Box box({"sleep", "1000"});
+  CHECK(box.create().code == Code::kOk);
+  const std::string other = box.id + "-other";
+  const std::string bundle = root + "/" + other;
+  CHECK(system(("mkdir " + bundle + " && sed 's,shim-test/" + box.id + ",shim-test/" + other +
+                ",;s,\"sleep\",\"false\",' " + box.bundle + "/config.json >" + bundle +
+                "/config.json")
+                   .c_str()) == 0);
+  pb::Writer create;
+  create.text(1, other);
+  create.text(2, bundle);
+  CHECK(box.call("Create", create.data()).code == Code::kOk);
+  expect(box.call("Create", create.data()), Code::kAlreadyExists, "container " + other);
+  pb::Writer about;
+  about.text(1, other);
+  CHECK(box.call("Start", about.data()).code == Code::kOk);
+  CHECK(box.call("Wait", about.data()).text.starts_with("\x08\x01"));
+  CHECK(box.status() == 1);
+  CHECK(box.call("Start", box.about()).code == Code::kOk);
+  CHECK(box.call("Delete", about.data()).code == Code::kOk);
+  CHECK(box.call("Shutdown", about.data()).code == Code::kOk);  // the first one keeps the shim
+  CHECK(box.status() == 2);
+  CHECK(box.call("Kill", box.about("", 9)).code == Code::kOk);
+  CHECK(box.wait() == 137);
+  CHECK(box.call("Delete", box.about()).code == Code::kOk);
+}
+
 void test_delete_created() {
   Box box({"sleep", "1000"}, {.mount_rootfs = true});
   CHECK(box.create().code == Code::kOk);
@@ -396,6 +425,7 @@ void all() {
   test_hook_of_create();
   test_hooks_of_start_and_delete();
   test_hook_of_delete();
+  test_two_containers();
   test_other_runtime("/usr/sbin/runc");
   test_other_runtime("/usr/bin/crun");
   const std::string own = shim_program.substr(0, shim_program.rfind('/')) + "/oci/davit-oci";

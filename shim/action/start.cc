@@ -60,7 +60,8 @@ Result<Start> read_start(const Args& args) {
     start.answer = Answer::kProtobuf;
     start.ttrpc_address = params.ttrpc_address;
     if (!params.socket_dir.empty()) start.socket_dir = params.socket_dir;
-    for (const auto& extension : params.extensions) DAVIT_TRY(apply_options(extension, start));
+    for (const auto& extension : params.extensions)
+      DAVIT_TRY(apply_options(extension.value, start));
   } else if (!input.empty() && wire::decode(input, options)) {
     DAVIT_TRY(apply_options(options, start));
   }

@@ -196,7 +196,7 @@ inline int run_tests(int argc, char** argv, void (*tests)()) {
   root = mkdtemp(pattern);
   CHECK(
       system(("mkdir -p " + root + "/rootfs/bin " + root + "/rootfs/proc && cp /usr/bin/busybox " +
-              root + "/rootfs/bin/ && for i in sh sleep true; do ln -s busybox " + root +
+              root + "/rootfs/bin/ && for i in sh sleep true false; do ln -s busybox " + root +
               "/rootfs/bin/$i; done")
                  .c_str()) == 0);
   tests();

@@ -17,249 +17,102 @@ Timestamp Timestamp::now() {
 
 namespace {
 
-bool decode(std::string_view bytes, Mount& out) {
+bool decode(std::string_view bytes, Mount& out);
+
+bool take(Reader& r, std::string& out) {
+  out = r.string();
+  return true;
+}
+
+bool take(Reader& r, bool& out) {
+  out = r.boolean();
+  return true;
+}
+
+bool take(Reader& r, uint32_t& out) {
+  out = r.u32();
+  return true;
+}
+
+template <typename Message>
+bool take(Reader& r, Message& out) {
+  return decode(r.bytes(), out);
+}
+
+template <typename Item>
+bool take(Reader& r, std::vector<Item>& out) {
+  return take(r, out.emplace_back());
+}
+
+// A field of a message, and where its value goes.
+template <typename Value>
+struct Field {
+  uint32_t number;
+  Value& value;
+};
+
+template <typename... Value>
+bool read(std::string_view bytes, Field<Value>... fields) {
   Reader r(bytes);
-  while (r.next()) {
-    switch (r.field()) {
-      case 1:
-        out.type = r.string();
-        break;
-      case 2:
-        out.source = r.string();
-        break;
-      case 3:
-        out.target = r.string();
-        break;
-      case 4:
-        out.options.push_back(r.string());
-        break;
-    }
+  bool good = true;
+  while (good && r.next()) {
+    ((r.field() == fields.number ? void(good = take(r, fields.value)) : void()), ...);
   }
-  return r.ok();
+  return good && r.ok();
+}
+
+bool decode(std::string_view bytes, Mount& out) {
+  return read(bytes, Field{1, out.type}, Field{2, out.source}, Field{3, out.target},
+              Field{4, out.options});
 }
 
 }  // namespace
 
 bool decode(std::string_view bytes, Any& out) {
-  Reader r(bytes);
-  while (r.next()) {
-    switch (r.field()) {
-      case 1:
-        out.type_url = r.string();
-        break;
-      case 2:
-        out.value = r.string();
-        break;
-    }
-  }
-  return r.ok();
+  return read(bytes, Field{1, out.type_url}, Field{2, out.value});
 }
 
 bool decode(std::string_view bytes, CreateTaskRequest& out) {
-  Reader r(bytes);
-  while (r.next()) {
-    switch (r.field()) {
-      case 1:
-        out.id = r.string();
-        break;
-      case 2:
-        out.bundle = r.string();
-        break;
-      case 3:
-        if (!decode(r.bytes(), out.rootfs.emplace_back())) return false;
-        break;
-      case 4:
-        out.stdio.terminal = r.boolean();
-        break;
-      case 5:
-        out.stdio.in = r.string();
-        break;
-      case 6:
-        out.stdio.out = r.string();
-        break;
-      case 7:
-        out.stdio.err = r.string();
-        break;
-      case 8:
-        out.checkpoint = r.string();
-        break;
-      case 10:
-        if (!decode(r.bytes(), out.options)) return false;
-        break;
-    }
-  }
-  return r.ok();
+  return read(bytes, Field{1, out.id}, Field{2, out.bundle}, Field{3, out.rootfs},
+              Field{4, out.stdio.terminal}, Field{5, out.stdio.in}, Field{6, out.stdio.out},
+              Field{7, out.stdio.err}, Field{8, out.checkpoint}, Field{10, out.options});
 }
 
 bool decode(std::string_view bytes, ExecProcessRequest& out) {
-  Reader r(bytes);
-  while (r.next()) {
-    switch (r.field()) {
-      case 1:
-        out.id = r.string();
-        break;
-      case 2:
-        out.exec_id = r.string();
-        break;
-      case 3:
-        out.stdio.terminal = r.boolean();
-        break;
-      case 4:
-        out.stdio.in = r.string();
-        break;
-      case 5:
-        out.stdio.out = r.string();
-        break;
-      case 6:
-        out.stdio.err = r.string();
-        break;
-      case 7:
-        if (!decode(r.bytes(), out.spec)) return false;
-        break;
-    }
-  }
-  return r.ok();
+  return read(bytes, Field{1, out.id}, Field{2, out.exec_id}, Field{3, out.stdio.terminal},
+              Field{4, out.stdio.in}, Field{5, out.stdio.out}, Field{6, out.stdio.err},
+              Field{7, out.spec});
 }
 
 bool decode(std::string_view bytes, UpdateTaskRequest& out) {
-  Reader r(bytes);
-  while (r.next()) {
-    switch (r.field()) {
-      case 1:
-        out.id = r.string();
-        break;
-      case 2:
-        if (!decode(r.bytes(), out.resources)) return false;
-        break;
-    }
-  }
-  return r.ok();
+  return read(bytes, Field{1, out.id}, Field{2, out.resources});
 }
 
 bool decode(std::string_view bytes, CheckpointTaskRequest& out) {
-  Reader r(bytes);
-  while (r.next()) {
-    switch (r.field()) {
-      case 1:
-        out.id = r.string();
-        break;
-      case 2:
-        out.path = r.string();
-        break;
-      case 3:
-        if (!decode(r.bytes(), out.options)) return false;
-        break;
-    }
-  }
-  return r.ok();
+  return read(bytes, Field{1, out.id}, Field{2, out.path}, Field{3, out.options});
 }
 
 bool decode(std::string_view bytes, CheckpointOptions& out) {
-  Reader r(bytes);
-  while (r.next()) {
-    switch (r.field()) {
-      case 1:
-        out.exit = r.boolean();
-        break;
-      case 2:
-        out.open_tcp = r.boolean();
-        break;
-      case 3:
-        out.external_unix_sockets = r.boolean();
-        break;
-      case 4:
-        out.terminal = r.boolean();
-        break;
-      case 5:
-        out.file_locks = r.boolean();
-        break;
-      case 6:
-        out.empty_namespaces.push_back(r.string());
-        break;
-      case 8:
-        out.image_path = r.string();
-        break;
-      case 9:
-        out.work_path = r.string();
-        break;
-      case 10:
-        out.parent_path = r.string();
-        break;
-    }
-  }
-  return r.ok();
+  return read(bytes, Field{1, out.exit}, Field{2, out.open_tcp},
+              Field{3, out.external_unix_sockets}, Field{4, out.terminal}, Field{5, out.file_locks},
+              Field{6, out.empty_namespaces}, Field{8, out.image_path}, Field{9, out.work_path},
+              Field{10, out.parent_path});
 }
 
 bool decode(std::string_view bytes, RuncOptions& out) {
-  Reader r(bytes);
-  while (r.next()) {
-    switch (r.field()) {
-      case 1:
-        out.no_pivot_root = r.boolean();
-        break;
-      case 2:
-        out.no_new_keyring = r.boolean();
-        break;
-      case 3:
-        out.shim_cgroup = r.string();
-        break;
-      case 4:
-        out.io_uid = r.u32();
-        break;
-      case 5:
-        out.io_gid = r.u32();
-        break;
-      case 6:
-        out.binary_name = r.string();
-        break;
-      case 7:
-        out.root = r.string();
-        break;
-      case 9:
-        out.systemd_cgroup = r.boolean();
-        break;
-      case 11:
-        out.criu_work_path = r.string();
-        break;
-    }
-  }
-  return r.ok();
+  return read(bytes, Field{1, out.no_pivot_root}, Field{2, out.no_new_keyring},
+              Field{3, out.shim_cgroup}, Field{4, out.io_uid}, Field{5, out.io_gid},
+              Field{6, out.binary_name}, Field{7, out.root}, Field{9, out.systemd_cgroup},
+              Field{11, out.criu_work_path});
+}
+
+bool decode(std::string_view bytes, BootstrapParams::Extension& out) {
+  return read(bytes, Field{1, out.value});
 }
 
 bool decode(std::string_view bytes, BootstrapParams& out) {
-  Reader r(bytes);
-  while (r.next()) {
-    switch (r.field()) {
-      case 1:
-        out.instance_id = r.string();
-        break;
-      case 2:
-        out.namespace_ = r.string();
-        break;
-      case 3:
-        out.log_level = static_cast<int32_t>(r.varint());
-        break;
-      case 5:
-        out.ttrpc_address = r.string();
-        break;
-      case 6:
-        out.grpc_address = r.string();
-        break;
-      case 8: {
-        Reader extension(r.bytes());
-        while (extension.next()) {
-          if (extension.field() != 1) continue;
-          if (!decode(extension.bytes(), out.extensions.emplace_back())) return false;
-        }
-        if (!extension.ok()) return false;
-        break;
-      }
-      case 9:
-        out.socket_dir = r.string();
-        break;
-    }
-  }
-  return r.ok();
+  return read(bytes, Field{1, out.instance_id}, Field{2, out.namespace_},
+              Field{5, out.ttrpc_address}, Field{8, out.extensions}, Field{9, out.socket_dir});
 }
 
 bool decode(std::string_view bytes, Shape shape, ProcessRequest& out) {

@@ -109,10 +109,11 @@ struct RuncOptions {
 struct BootstrapParams {
   std::string instance_id;
   std::string namespace_;
-  int32_t log_level = 0;
   std::string ttrpc_address;
-  std::string grpc_address;
-  std::vector<Any> extensions;
+  struct Extension {
+    Any value;
+  };
+  std::vector<Extension> extensions;
   std::string socket_dir;
 };
 
@@ -140,6 +141,7 @@ bool decode(std::string_view bytes, CheckpointTaskRequest& out);
 bool decode(std::string_view bytes, CheckpointOptions& out);
 bool decode(std::string_view bytes, RuncOptions& out);
 bool decode(std::string_view bytes, BootstrapParams& out);
+bool decode(std::string_view bytes, BootstrapParams::Extension& out);
 
 // Which scalars of ProcessRequest a method carries beside id = 1.
 enum class Shape { kId, kProcess, kKill, kResize, kCloseIo, kShutdown };
