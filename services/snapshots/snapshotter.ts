@@ -84,7 +84,7 @@ export function createSnapshotter(deps: SnapshotterDeps): LocalSnapshotter {
   ): Promise<readonly Mount[]> {
     const { namespace } = scope;
     validateKey(key);
-    validateLabels(labels);
+    validateLabels(labels, 'info.Labels');
     await refuseExisting(scope, key, labels.get(TARGET_LABEL));
     const parentRecord = parentOf(table, namespace, parent);
     if (parentRecord !== undefined && parentRecord.kind !== 'committed') {
@@ -166,7 +166,7 @@ export function createSnapshotter(deps: SnapshotterDeps): LocalSnapshotter {
   const commitEarly: Snapshotter['commitEarly'] = async (scope, name, key, parent, labels) => {
     const { namespace } = scope;
     validateKey(name);
-    validateLabels(labels);
+    validateLabels(labels, 'info.Labels');
     refuseName(namespace, name);
     const active = committable(namespace, key);
     if (active.parent === '' && parent !== '' && !driver.capabilities.includes('rebase')) {
@@ -309,6 +309,6 @@ function maskedLabels(key: string, before: Labels, wanted: Labels, mask: readonl
     else if (path.startsWith('labels.')) labels = withLabel(labels, path.slice(7), wanted.get(path.slice(7)) ?? '');
     else throw invalidArgument(`cannot update ${JSON.stringify(path)} field on snapshot ${JSON.stringify(key)}`);
   }
-  validateLabels(labels);
+  validateLabels(labels, 'info.Labels');
   return labels;
 }
