@@ -102,7 +102,7 @@ test-integration: build ## Suites against a real daemon (root)
 MINUTES ?= 10
 
 .PHONY: soak
-soak: build ## Kills, power cuts and endurance for about MINUTES minutes (root)
+soak: build ## Kills, power cuts and endurance for about MINUTES minutes, 10 if not given (root)
 	@scripts/install-deps.sh test
 	@CRASH_ROUNDS=$$(($(MINUTES) * 8)) POWER_CUTS=$$(($(MINUTES) * 5)) SOAK_COUNT=$$(($(MINUTES) * 100)) \
 		$(NPM_BIN)/mocha --config .mocharc.json --reporter spec --timeout 120000 \

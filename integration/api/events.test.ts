@@ -9,7 +9,7 @@ import { createContainer, createTask, exec, removeContainer } from '../harness/c
 import { collect, eventually, fails, present } from '../harness/expect.ts';
 import { useDaemon } from '../harness/fixture.ts';
 import { busyboxImage } from '../harness/image.ts';
-import { putImage } from '../harness/store.ts';
+import { descriptor, putImage } from '../harness/store.ts';
 
 interface Watch {
   readonly events: Envelope[];
@@ -96,9 +96,11 @@ describe('events', () => {
     const client = t.inNewNamespace();
     await client.namespaces.Create({ namespace: { name: client.namespace, labels: { a: 'b' } } });
     await putImage(client, image);
-    await client.images
-      .Update({ image: { name: image.name, labels: { c: 'd' } }, update_mask: { paths: ['labels.c'] } })
-      .catch(() => undefined);
+    const { media_type, digest, size } = descriptor(image.manifest);
+    await client.images.Update({
+      image: { name: image.name, labels: { c: 'd' }, target: { media_type, digest, size } },
+      update_mask: { paths: ['labels.c'] },
+    });
     await client.images.Delete({ name: image.name, sync: true });
     await client.namespaces.Update({
       namespace: { name: client.namespace, labels: { a: 'e' } },
@@ -112,6 +114,7 @@ describe('events', () => {
     const mine = seen.events.filter(({ namespace }) => namespace === client.namespace);
     const types = new Map(mine.map((event) => [event.topic, present(event.event).type_url]));
     assert.equal(types.get('/images/create'), 'containerd.services.images.v1.ImageCreate');
+    assert.equal(types.get('/images/update'), 'containerd.services.images.v1.ImageUpdate');
     assert.equal(types.get('/images/delete'), 'containerd.services.images.v1.ImageDelete');
     assert.equal(types.get('/namespaces/create'), 'containerd.events.NamespaceCreate');
     assert.equal(types.get('/snapshot/prepare'), 'containerd.events.SnapshotPrepare');

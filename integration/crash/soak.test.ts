@@ -2,12 +2,10 @@
 //
 // SOAK_COUNT sets how much work (default 100).
 import { strict as assert } from 'node:assert';
-import { setMaxListeners } from 'node:events';
 import { spawnSync } from 'node:child_process';
 import { readdirSync } from 'node:fs';
 import path from 'node:path';
 import { before, describe, it } from 'mocha';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { removeTask } from '../harness/cleanup.ts';
 import { createContainer, createTask, exec, run, startContainer } from '../harness/container.ts';
 import { eventually } from '../harness/expect.ts';
@@ -133,32 +131,5 @@ describe(`soak: ${COUNT} of each`, function () {
         ),
       );
     }
-  });
-
-  it('streams that nobody reads', async () => {
-    const pid = t.daemon.pid ?? process.pid;
-    const latency = async (): Promise<number> => {
-      const began = performance.now();
-      for (let index = 0; index < 100; index += 1) await t.client.images.List({});
-      return (performance.now() - began) / 100;
-    };
-    await latency();
-    const alone = await latency();
-    await keepsDescriptors(pid, async () => {
-      const control = new AbortController();
-      setMaxListeners(0, control.signal);
-      const clients = Array.from({ length: 10 }, () => t.newConnection());
-      for (const client of clients) {
-        for (let index = 0; index < COUNT; index += 1) client.events.Subscribe({}, { signal: control.signal });
-      }
-      for (let index = 0; index < 50; index += 1)
-        await t.client.events.Publish({ topic: '/soak/x', event: { type_url: 'x', value: Buffer.alloc(1000) } });
-      await sleep(200);
-      console.log(
-        `      a call takes ${((await latency()) / alone).toFixed(1)} times as long beside ${10 * COUNT} streams`,
-      );
-      control.abort();
-      for (const client of clients) client.close();
-    });
   });
 });
