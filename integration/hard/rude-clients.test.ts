@@ -154,6 +154,27 @@ describe('rude clients', () => {
     await t.client.content.Delete({ digest });
   });
 
+  it('twenty give up in the middle of content writes', () =>
+    harmless('writers that give up', async () => {
+      const bytes = randomBytes(1024 * 1024);
+      for (let index = 0; index < 20; index += 1) {
+        const call = t.newConnection().content.Write();
+        await call.send({ action: WRITE.WRITE, ref: `vanishing-${index}`, offset: '0', data: bytes });
+        await call.receive();
+        void call.send({ action: WRITE.WRITE, ref: `vanishing-${index}`, offset: String(bytes.length), data: bytes });
+        call.cancel();
+      }
+      return async () => {
+        for (let index = 0; index < 20; index += 1)
+          await eventually('it can be aborted', () =>
+            t.client.content.Abort({ ref: `vanishing-${index}` }).then(
+              () => true,
+              () => false,
+            ),
+          );
+      };
+    }));
+
   it('those who connect and neither speak nor listen do not keep the daemon from stopping', async function () {
     davitOnly(this, t.target, 'how long containerd takes is its own affair');
     const daemon = createDaemon();

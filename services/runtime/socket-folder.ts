@@ -35,7 +35,7 @@ export async function openSocketFolder(state: string, recovery: Recovery, short 
     for (const name of await readdir(swept)) {
       const file = path.join(swept, name);
       // One that was made since may be about to be listened on.
-      if (name === OWNER || known.has(file) || (await lstat(file)).ctimeMs > opened || (await answers(file))) continue;
+      if (name === OWNER || known.has(file) || (await changedAt(file)) > opened || (await answers(file))) continue;
       await unlink(file);
       recovery.add({ what: 'socket', namespace: '', id: file, outcome: 'removed', detail: 'nobody listens on it' });
     }
@@ -97,4 +97,12 @@ function unless(code: string): (error: unknown) => undefined {
     if (errnoCode(error) !== code) throw error;
     return undefined;
   };
+}
+
+/** Milliseconds since 1970; of what has gone meanwhile: never again. */
+function changedAt(file: string): Promise<number> {
+  return lstat(file).then(
+    ({ ctimeMs }) => ctimeMs,
+    () => Number.POSITIVE_INFINITY,
+  );
 }
