@@ -2,7 +2,7 @@
 # Runs those who drive an OCI runtime on davit-oci: podman, dockerd with a runtime entry, containerd's
 # own runc shim with BinaryName.
 #
-#   oci-runtime.sh [SECTION...]      podman docker containerd (default: all that are installed)
+#   oci-runtime.sh [SECTION...]      commands podman docker containerd (default: all that are installed)
 #
 # DAVIT_TEST_RUNTIME is another runtime to run it with, as /usr/sbin/runc.
 # Every daemon is the script's own; storage, state and sockets lie in a fresh directory.
@@ -48,6 +48,103 @@ nothing_left() { [ -z "$(left_behind)" ]; }
 check_nothing_left() {
   if within 10 nothing_left; then pass "$1: nothing is left behind"
   else fail "$1: nothing is left behind" "$(left_behind)"; fi
+}
+
+# ---- the command line ---------------------------------------------------------------------------
+
+oci() { timeout --kill-after=1 20 "$RUNTIME" --root "$DIR/oci" "$@"; }
+# bundle NAME PROGRAM...: a bundle in $DIR/NAME.
+bundle() {
+  local dir=$DIR/$1
+  shift
+  mkdir -p "$dir/rootfs/bin"
+  cp /bin/busybox "$dir/rootfs/bin/"
+  for name in sh sleep id cat; do ln -sf busybox "$dir/rootfs/bin/$name"; done
+  (cd "$dir" && rm -f config.json && "$RUNTIME" spec)
+  python3 - "$dir/config.json" "/$NAME/$(basename "$dir")" "$@" <<'PYTHON'
+import json, sys
+path, cgroup, *args = sys.argv[1:]
+config = json.load(open(path))
+config["process"].update(terminal=False, args=args)
+config["process"].pop("rlimits")
+config["linux"]["cgroupsPath"] = cgroup
+config["annotations"] = {"a": "b"}
+json.dump(config, open(path, "w"))
+PYTHON
+}
+o_state() { oci state "$1" | python3 -c 'import json, sys; print(json.load(sys.stdin)[sys.argv[1]])' "$2"; }
+o_is() { [ "$(o_state "$1" status)" = "$2" ]; }
+json_message() { oci --log "$DIR/log.json" --log-format json "$@"; tail -1 "$DIR/log.json"; }
+# Its caller's streams would else be the container's.
+o_create() { oci create --bundle "$DIR/$1" --pid-file "$DIR/$1.pid" "$2" </dev/null >/dev/null 2>"$TMP/stderr"; }
+# A create that is killed: nothing of it is seen, and its id can be used.
+killed_create() {
+  "$RUNTIME" --root "$DIR/oci" create --bundle "$DIR/sleeper" killed </dev/null >/dev/null 2>&1 &
+  sleep "0.0$1"
+  kill -9 $! 2>/dev/null
+  wait $! 2>/dev/null
+  oci delete --force killed 2>"$TMP/stderr" || return 1
+  [ ! -e "$DIR/oci/killed" ]
+}
+
+check_commands() {
+  bundle once sh -c 'exit 7'
+  bundle sleeper sleep 98765
+  bundle missing nosuch
+  status "run: exit code" 7 oci run --bundle "$DIR/once" r1
+  refused "run: no such program" 'exec: \\"nosuch\\": executable file not found in \$PATH' oci run --bundle "$DIR/missing" r2
+  matches "--log-format json" '^\{"level":"error","msg":"container does not exist","time":"[^"]*"\}$' json_message state r2
+  refused "state of nothing" 'msg="container does not exist"' oci state nothing
+  status "delete --force of nothing" 0 oci delete --force nothing
+  refused "an id that is a path" 'invalid container ID format' oci run --bundle "$DIR/once" a/b
+  refused "no config" 'JSON specification file config.json not found' oci run --bundle "$TMP" r3
+  refused "unknown flag" 'flag provided but not defined: -bogus' oci state --bogus x
+  refused "missing argument" 'requires exactly 1 argument' oci state
+  ok "create" o_create sleeper one
+  same "create: state" created o_state one status
+  same "create: pid file" "$(o_state one pid)" cat "$DIR/sleeper.pid"
+  same "create: annotations" "{'a': 'b'}" o_state one annotations
+  refused "create: the same id" 'container with given ID already exists' oci create --bundle "$DIR/sleeper" one
+  # What follows is for the container as it was made.
+  mv "$DIR/sleeper/config.json" "$DIR/sleeper/kept.json"
+  ok "start" oci start one
+  mv "$DIR/sleeper/kept.json" "$DIR/sleeper/config.json"
+  same "start: state" running o_state one status
+  refused "start again" 'cannot start an already running container' oci start one
+  same "exec: output" 'uid=5 gid=6 groups=7' oci exec --user 5:6 --additional-gids 7 one id
+  status "exec: exit code" 9 oci exec one sh -c 'exit 9'
+  refused "exec: no such program" 'exec: \\"nosuch\\": executable file not found' oci exec one nosuch
+  status "exec: status of a failure" 255 oci exec one nosuch
+  matches "list" "^one +$(o_state one pid) +running +$DIR/sleeper +20" oci list
+  same "list --quiet" one oci list --quiet
+  same "ps --format json" "[$(o_state one pid)]" oci ps --format json one
+  matches "ps" "^[^ ]+ +$(o_state one pid) .*sleep 98765" oci ps one
+  matches "events --stats" '^\{"type":"stats","id":"one","data":\{.*"pids":\{"current":1[,}]' oci events --stats one
+  ok "update" oci update --memory 32M one
+  same "update: the limit" 33554432 cgroup_file "$NAME/sleeper" memory.limit_in_bytes memory.max
+  refused "delete: it runs" 'cannot delete container one that is not stopped: running' oci delete one
+  refused "resume: not paused" 'container not paused' oci resume one
+  ok "pause" oci pause one
+  same "pause: state" paused o_state one status
+  refused "exec: paused" 'cannot exec in a paused container' oci exec one id
+  ok "resume" oci resume one
+  refused "kill: unknown signal" 'unknown signal' oci kill one BOGUS
+  ok "kill" oci kill one KILL
+  eventually "kill: state" o_is one stopped
+  refused "kill: it has ended" 'container not running' oci kill one KILL
+  refused "exec: it has ended" 'cannot exec in a stopped container' oci exec one id
+  ok "delete" oci delete one
+  refused "delete again" 'container does not exist' oci delete one
+  bundle sleeper sleep 98765
+  # runc's own leaves cgroups and processes behind when it is killed.
+  if [ "$(basename "$RUNTIME")" = davit-oci ]; then
+    for moment in 02 05 1 2 4 8; do
+      ok "create killed after 0.0$moment s" killed_create "$moment"
+    done
+  fi
+  ok "create once more" o_create sleeper killed
+  ok "delete what was never started" oci delete killed
+  check_nothing_left commands
 }
 
 # ---- podman -------------------------------------------------------------------------------------
@@ -233,9 +330,10 @@ has() {
     return 1
   done
 }
-[ $# -gt 0 ] || set -- podman containerd docker
+[ $# -gt 0 ] || set -- commands podman containerd docker
 for section in "$@"; do
   case "$section" in
+  commands) check_commands ;;
   podman) ! has podman podman conmon || check_podman ;;
   containerd) ! has containerd containerd containerd-shim-runc-v2 || check_containerd ;;
   docker) ! has docker containerd dockerd docker skopeo || check_docker ;;

@@ -20,7 +20,7 @@ enum Word : char {
   kReady = 'R',     // everything is done but the program
   kFailed = 'E',    // errno, a space, a text; the last word
   // From the creator.
-  kGo = 'G',
+  kGo = 'G',     // after kReady: the container is complete and may outlive its creator
   kStart = 'S',  // with the state for startContainer hooks
 };
 

@@ -80,6 +80,7 @@ Result<std::unique_ptr<Container>> Container::create(const CreateOptions& option
     DAVIT_TRY(starting.serve(
         {&spec, &state->hook_state, spec.seccomp ? &*spec.seccomp : nullptr, "creating"},
         options.deadline_ms));
+    if (options.startable_by_others) DAVIT_TRY(kernel::send_message(starting.socket.get(), kGo));
     state->console = std::move(starting.console);
     state->warnings = std::move(spec.resources.warnings);
     std::move(sources.warnings.begin(), sources.warnings.end(),
@@ -254,14 +255,14 @@ Result<> Container::destroy() {
 
 namespace {
 
-Result<> remove_unstated_cgroup(const std::string& bundle) {
-  std::string path = config_path(bundle);
+Result<> remove_unstated_cgroup(const std::string& bundle, const std::string& state_dir) {
+  std::string path = state_dir == bundle ? config_path(bundle) : state_dir + '/' + kKeptSpec;
   auto text = read_config(path);
   if (!text) return {};  // nothing can have been made of it
   auto spec = parse_config(path, *text);
   if (!spec) return {};
   DAVIT_ASSIGN(Cgroup cgroup,
-               Cgroup::find(spec->cgroups_path, bundle.substr(bundle.rfind('/') + 1)));
+               Cgroup::find(spec->cgroups_path, state_dir.substr(state_dir.rfind('/') + 1)));
   // An init whose creator has died ends by itself.
   constexpr int kLooks = 50, kPauseUs = 10'000;
   for (int i = 0; i < kLooks; ++i) {
@@ -276,7 +277,8 @@ Result<> remove_unstated_cgroup(const std::string& bundle) {
 
 Result<> destroy_left_behind(const std::string& bundle, const std::string& state_dir) {
   const std::string& dir = state_dir.empty() ? bundle : state_dir;
-  if (::access((dir + "/state.json").c_str(), F_OK) != 0) return remove_unstated_cgroup(bundle);
+  if (::access((dir + "/state.json").c_str(), F_OK) != 0)
+    return remove_unstated_cgroup(bundle, dir);
   auto container = Container::load(dir);
   if (container) {
     if ((*container)->kill(SIGKILL)) {

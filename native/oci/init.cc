@@ -93,9 +93,10 @@ void use_own_null(const Stdio& stdio) {
 }
 
 // Waits for kStart from the creator, or from whoever connects to the listener. `socket` becomes the
-// one over which it came. With neither left there is nobody to start for.
+// one over which it came. A creator that goes without having said kGo has not finished: nobody
+// knows of this process then.
 Result<std::string> wait_for_start(int& socket, int listener) {
-  bool creator = true;
+  bool creator = true, kept = false;
   for (;;) {
     struct pollfd items[2] = {{creator ? socket : -1, POLLIN, 0}, {listener, POLLIN, 0}};
     if (::poll(items, 2, -1) < 0) {
@@ -113,13 +114,14 @@ Result<std::string> wait_for_start(int& socket, int listener) {
       socket = from;
       return std::move(message->text);
     }
-    if (from != socket) {
+    if (from != socket)
       ::close(from);
-    } else if (listener < 0) {
+    else if (message && message->kind == kGo)
+      kept = true;
+    else if (!kept)
       ::_exit(0);
-    } else {
+    else
       creator = false;
-    }
   }
 }
 

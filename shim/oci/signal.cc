@@ -57,8 +57,9 @@ Result<int> delete_command(const Call& call) {
   if (!entry) return std::unexpected(std::move(entry).error());
   auto view = look(call.globals.root, call.id());
   if (!view) {
-    // Half made, by a creator that is dead: nobody else could be holding the lock.
+    // Half made, by a creator that is dead: its lock is ours.
     if (view.error().message != kNotThere) return std::unexpected(std::move(view).error());
+    DAVIT_TRY(entry->remove_half_made());
     DAVIT_TRY(entry->remove());
     return force ? Result<int>(0) : fail(0, kNotThere);
   }

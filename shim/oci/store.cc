@@ -14,6 +14,7 @@
 
 #include "native/kernel/file.h"
 #include "native/oci/cgroup/cgroup.h"
+#include "native/oci/container.h"
 #include "native/oci/start_socket.h"
 
 namespace davit::oci_cli {
@@ -35,6 +36,18 @@ Result<> make_root(const std::string& root) {
   struct stat st;
   if (::stat(root.c_str(), &st) == 0) return {};
   return kernel::make_dirs(AT_FDCWD, root.c_str(), 0711);
+}
+
+// None of a folder that is not there.
+Result<std::vector<std::string>> names_in(const std::string& path) {
+  std::vector<std::string> names;
+  DIR* dir = ::opendir(path.c_str());
+  if (dir == nullptr && errno == ENOENT) return names;
+  if (dir == nullptr) return fail_errno("open \"" + path + '"');
+  while (const dirent* item = ::readdir(dir))
+    if (std::string_view name = item->d_name; name != "." && name != "..") names.emplace_back(name);
+  ::closedir(dir);
+  return names;
 }
 
 // Nothing but execve of the program closes the socket's other end while init lives.
@@ -70,8 +83,8 @@ Result<Entry> Entry::make(const std::string& root, const std::string& id) {
   entry.dir_ = root + '/' + id;
   // Twice: somebody may remove what was found.
   for (int tries = 0; tries < 2; tries++) {
-    if (::mkdir(entry.dir_.c_str(), 0700) != 0 && errno != EEXIST)
-      return fail_errno("mkdir \"" + entry.dir_ + '"');
+    bool made = ::mkdir(entry.dir_.c_str(), 0700) == 0;
+    if (!made && errno != EEXIST) return fail_errno("mkdir \"" + entry.dir_ + '"');
     auto fd = kernel::open_at(AT_FDCWD, entry.dir_.c_str(), kDirectory);
     if (!fd && fd.error().code == ENOENT) continue;
     if (!fd) return std::unexpected(std::move(fd).error());
@@ -79,8 +92,7 @@ Result<Entry> Entry::make(const std::string& root, const std::string& id) {
     if (!still_there(fd->get())) continue;
     if (has_state(fd->get())) return taken;
     entry.fd_ = std::move(*fd);
-    // Of a creator that died before it had a process.
-    DAVIT_TRY(oci::remove_state(entry.dir_));
+    if (!made) DAVIT_TRY(entry.remove_half_made());
     return entry;
   }
   return taken;
@@ -112,6 +124,16 @@ void Entry::unlock() {
 Result<> Entry::remove() {
   DAVIT_TRY(oci::remove_state(dir_));
   if (::rmdir(dir_.c_str()) != 0) return fail_errno("remove \"" + dir_ + '"');
+  return {};
+}
+
+Result<> Entry::remove_half_made() {
+  // The bundle is not known any more: what is needed of it is in the folder, if it came so far.
+  DAVIT_TRY(oci::destroy_left_behind("", dir_));
+  DAVIT_ASSIGN(std::vector<std::string> names, names_in(dir_));
+  for (const std::string& name : names)
+    if (::unlink((dir_ + '/' + name).c_str()) != 0 && errno != ENOENT)
+      return fail_errno("remove \"" + dir_ + '/' + name + '"');
   return {};
 }
 
@@ -149,13 +171,8 @@ Result<View> look(const std::string& root, const std::string& id) {
 }
 
 Result<std::vector<std::string>> list_ids(const std::string& root) {
-  std::vector<std::string> ids;
-  DIR* dir = ::opendir(root.c_str());
-  if (dir == nullptr && errno == ENOENT) return ids;
-  if (dir == nullptr) return fail_errno("open \"" + root + '"');
-  while (const dirent* item = ::readdir(dir))
-    if (check_id(item->d_name)) ids.emplace_back(item->d_name);
-  ::closedir(dir);
+  DAVIT_ASSIGN(std::vector<std::string> ids, names_in(root));
+  std::erase_if(ids, [](const std::string& id) { return !check_id(id); });
   std::sort(ids.begin(), ids.end());
   return ids;
 }

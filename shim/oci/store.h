@@ -31,6 +31,8 @@ class Entry {
   const std::string& dir() const { return dir_; }
   void unlock();
   Result<> remove();
+  // What a creator left that died before the container had a state; the folder itself stays.
+  Result<> remove_half_made();
 
  private:
   std::string dir_;
