@@ -59,8 +59,9 @@ export interface Snapshotter {
    */
   commit(scope: Scope, name: string, key: string, parent: string, labels: Labels): Promise<void>;
   /**
-   * As commit(), but resolves when others can be made on top of the snapshot. `settled` resolves when
-   * commit() would: until then a power cut takes the snapshot, and with it all that was made on it.
+   * As commit(), but resolves when others can be made on top of the snapshot. `settle`, to be called in
+   * any case, resolves when commit() would: until then a power cut takes the snapshot, and with it all that
+   * was made on it. Settling many at once costs hardly more than one.
    */
   commitEarly(
     scope: Scope,
@@ -68,7 +69,7 @@ export interface Snapshotter {
     key: string,
     parent: string,
     labels: Labels,
-  ): Promise<{ readonly settled: Promise<void> }>;
+  ): Promise<{ readonly settle: () => Promise<void> }>;
   /**
    * Removes the record; what it took on disk follows in the background, cleanup() waits for it.
    * Throws `not found`; `failed precondition` for a snapshot with children.

@@ -180,7 +180,8 @@ export function createSnapshotter(deps: SnapshotterDeps): LocalSnapshotter {
     const usage = await driver.usage(tree);
     await driver.commit(tree);
     await fault('snapshots.commit.before-record');
-    await metadata.update((transaction) => {
+    let visible = false;
+    const durable = metadata.update((transaction) => {
       refuseName(namespace, name);
       const record = committable(namespace, key);
       if (record.id !== active.id) throw notFound(`snapshot ${key} does not exist`);
@@ -195,14 +196,19 @@ export function createSnapshotter(deps: SnapshotterDeps): LocalSnapshotter {
         usage,
         unsettled: settler.boot,
       });
+      visible = true;
     });
-    const settled = settler.committed().then(() => {
-      const committed = { key, name, snapshotter: driver.name };
-      events.publish(namespace, '/snapshot/commit', 'containerd.events.SnapshotCommit', committed);
-    });
-    // Who does not wait is not to be surprised.
-    settled.catch(() => undefined);
-    return { settled };
+    durable.catch(() => undefined);
+    // What the transaction itself refused is known at once.
+    if (!visible) await durable;
+    return {
+      async settle() {
+        await durable;
+        await settler.committed();
+        const committed = { key, name, snapshotter: driver.name };
+        events.publish(namespace, '/snapshot/commit', 'containerd.events.SnapshotCommit', committed);
+      },
+    };
   };
 
   return {
@@ -230,8 +236,8 @@ export function createSnapshotter(deps: SnapshotterDeps): LocalSnapshotter {
     },
 
     async commit(scope, name, key, parent, labels) {
-      const { settled } = await commitEarly(scope, name, key, parent, labels);
-      await settled;
+      const { settle } = await commitEarly(scope, name, key, parent, labels);
+      await settle();
     },
 
     commitEarly,

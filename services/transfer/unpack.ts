@@ -41,10 +41,10 @@ interface Step {
 
 export function createUnpacker({ content, diffs, snapshots, jobs, log }: UnpackDeps): Unpacker {
   /** Snapshots that are not on disk yet, whoever made them. */
-  const settling = new Map<string, Promise<void>>();
+  const settling = new Map<string, () => Promise<void>>();
 
   /**
-   * The layer's snapshot can be built upon; resolves with when it is on disk. Throws `already exists` when
+   * The layer's snapshot can be built upon; resolves with what brings it to disk. Throws `already exists` when
    * it is there; the lease then holds it.
    */
   async function apply(snapshotter: Snapshotter, job: UnpackJob, step: Step, signal: AbortSignal) {
@@ -80,39 +80,50 @@ export function createUnpacker({ content, diffs, snapshots, jobs, log }: UnpackD
     const { scope, manifest, config } = job;
     const { namespace } = scope;
     const snapshotter = snapshots.get(job.snapshotter);
-    // The next layer is applied while those before are still being written to disk.
-    const settled: Promise<void>[] = [];
-    const later = (work: Promise<void>): void => {
-      // Waited for in the end, unless something else fails before.
-      work.catch(() => undefined);
-      settled.push(work);
+    // All layers are brought to disk together, in the end: in between that would hold up the next one.
+    const ends: (() => Promise<void>)[] = [];
+    const applyAll = async (): Promise<void> => {
+      for (const step of stepsOf(manifest, config)) {
+        await job.arrived(step.layer);
+        const key = `${namespace} ${snapshotter.name} ${step.name}`;
+        const once = async (): Promise<void> => {
+          try {
+            const { settle } = await apply(snapshotter, job, step, signal);
+            settling.set(
+              key,
+              callOnce(() => settle().finally(() => settling.delete(key))),
+            );
+          } catch (error) {
+            if (!isAlreadyExists(error)) throw error;
+          }
+        };
+        const mine = await jobs.run(key, signal, once);
+        // So that our lease holds it, too.
+        if (!mine) await once();
+        const settle = settling.get(key);
+        if (settle !== undefined) ends.push(settle);
+        ends.push(() => label(namespace, step.layer.digest, UNCOMPRESSED, step.diffId));
+        job.progress(step.layer, 'extracted');
+      }
     };
-    for (const step of stepsOf(manifest, config)) {
-      await job.arrived(step.layer);
-      const key = `${namespace} ${snapshotter.name} ${step.name}`;
-      const once = async (): Promise<void> => {
-        try {
-          const applied = await apply(snapshotter, job, step, signal);
-          const done = applied.settled.finally(() => settling.delete(key));
-          done.catch(() => undefined);
-          settling.set(key, done);
-        } catch (error) {
-          if (!isAlreadyExists(error)) throw error;
-        }
-      };
-      const mine = await jobs.run(key, signal, once);
-      // So that our lease holds it, too.
-      if (!mine) await once();
-      later(settling.get(key) ?? Promise.resolve());
-      later(label(namespace, step.layer.digest, UNCOMPRESSED, step.diffId));
-      job.progress(step.layer, 'extracted');
+    try {
+      await applyAll();
+    } catch (error) {
+      for (const end of ends) end().catch(() => undefined);
+      throw error;
     }
-    await Promise.all(settled);
+    await Promise.all(ends.map((end) => end()));
     const top = stepsOf(manifest, config).at(-1);
     if (top !== undefined) {
       await label(namespace, manifest.config.digest, `containerd.io/gc.ref.snapshot.${snapshotter.name}`, top.name);
     }
   };
+}
+
+/** The first call does the work, the others wait for it. */
+function callOnce(work: () => Promise<void>): () => Promise<void> {
+  let called: Promise<void> | undefined;
+  return () => (called ??= work());
 }
 
 /** A layer's snapshot is named after all layers up to it. */
