@@ -2,6 +2,7 @@
 
 #include <net/if.h>
 #include <sched.h>
+#include <sys/vfs.h>
 
 #ifndef CLONE_NEWTIME
 #define CLONE_NEWTIME 0x00000080
@@ -227,6 +228,16 @@ Result<> parse_personality(const Value& linux_part, const At& at, Spec& out) {
   return {};
 }
 
+Result<> refuse_rdt(const Value& linux_part, const At& at) {
+  constexpr long kResctrl = 0x7655821;
+  if (json::find(linux_part, "intelRdt") == nullptr) return {};
+  struct statfs fs;
+  bool mounted = ::statfs("/sys/fs/resctrl", &fs) == 0 && fs.f_type == kResctrl;
+  return fail(ENOTSUP, (at / "intelRdt").path +
+                           (mounted ? ": this runtime does not place containers in resctrl groups"
+                                    : ": no resctrl file system is mounted at /sys/fs/resctrl"));
+}
+
 Result<> parse_linux(const Value& config, Spec& out) {
   DAVIT_ASSIGN(const Value* part, json::object(config, "linux", At{}));
   if (part == nullptr) return {};
@@ -253,10 +264,7 @@ Result<> parse_linux(const Value& config, Spec& out) {
   }
   DAVIT_ASSIGN(out.memory_policy, parse_memory_policy(*part, at));
   DAVIT_TRY(parse_net_devices(*part, at, out.net_devices));
-  for (const char* unsupported : {"intelRdt"})
-    if (json::find(*part, unsupported) != nullptr)
-      return fail(ENOSYS, (at / unsupported).path + ": not supported yet");
-  return {};
+  return refuse_rdt(*part, at);
 }
 
 }  // namespace
