@@ -193,3 +193,49 @@ const snapshotter = 'overlayfs';
     await t.daemon.start();
   });
 });
+
+(davit ? describe : describe.skip)('no memory is left', function () {
+  this.timeout(60_000);
+  const t = useDaemon();
+  const image = busyboxImage();
+  const group = `/sys/fs/cgroup/memory/davit-test-${process.pid}`;
+
+  before(() => putImage(t.client, image));
+  after(() => rmdirSync(group));
+
+  it('a container that cannot have what it needs is refused with the cause, and nothing of it stays', async () => {
+    const linux = { resources: { memory: { limit: 64 * 1024 } } };
+    await assert.rejects(startContainer(t.client, image, ['sleep', '1000'], { linux }), /memory/i);
+    assert.deepEqual((await t.client.tasks.List({})).tasks, []);
+    assert.equal((await run(t.client, image, ['echo', 'again'])).stdout, 'again\n');
+  });
+
+  it('a daemon that is killed for want of it finds its containers again, and what it acknowledged', async () => {
+    const id = await startContainer(t.client, image, ['sleep', '100000']);
+    const { process: before } = await t.client.tasks.Get({ container_id: id });
+    mkdirSync(group);
+    writeFileSync(`${group}/cgroup.procs`, String(t.daemon.pid));
+    writeFileSync(`${group}/memory.limit_in_bytes`, String(4 * 1024 * 1024));
+    const leases: string[] = [];
+    const fill = async (from: number): Promise<void> => {
+      for (let index = 0; index < 5000; index += 1) {
+        const lease = `lease-${from}-${index}`;
+        await t.client.leases.Create({ id: lease, labels: { fill: 'x'.repeat(4000) } });
+        leases.push(lease);
+      }
+    };
+    const filling = Array.from({ length: 10 }, (_, from) => fill(from));
+    for (const end of await Promise.allSettled(filling)) assert.equal(end.status, 'rejected');
+    await t.daemon.ended();
+    await t.restart('kill');
+    console.log(`      killed after ${leases.length} leases`);
+    const found = new Set((await t.client.leases.List({})).leases.map((lease) => lease.id));
+    assert.ok(leases.every((lease) => found.has(lease)));
+    const { process: again } = await t.client.tasks.Get({ container_id: id });
+    assert.deepEqual([again?.status, again?.pid], [before?.status, before?.pid]);
+    await Promise.all([...found].map((lease) => t.client.leases.Delete({ id: lease })));
+    await t.client.tasks.Kill({ container_id: id, signal: 9 });
+    await t.client.tasks.Wait({ container_id: id });
+    await removeContainer(t.client, id);
+  });
+});

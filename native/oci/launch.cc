@@ -72,7 +72,10 @@ Error Starting::death() {
   auto status = kernel::reap(child_.pid);
   child_.pidfd.reset();
   std::string how = "before its program began";
-  if (status && WIFSIGNALED(*status)) how += ", by signal " + std::to_string(WTERMSIG(*status));
+  if (status && WIFSIGNALED(*status)) {
+    how += ", by signal " + std::to_string(WTERMSIG(*status));
+    if (WTERMSIG(*status) == SIGKILL) how += " (out of memory? its limit may be too low)";
+  }
   return {0, "the container's process ended " + how};
 }
 
