@@ -48,6 +48,7 @@ export interface MethodShape {
 }
 
 const types = new Map<string, MessageType>();
+const scopes = new Map<string, ScopeJson>();
 
 /** The codec of a message by full name, for example `containerd.events.TaskExit`. Undefined when the bundle has none. */
 export function findCodec<T>(name: string, bundle: Bundle = 'containerd'): MessageCodec<T> | undefined {
@@ -102,8 +103,13 @@ function serviceOf(service: string, bundle: Bundle): Readonly<Record<string, Met
 }
 
 function lookup(bundle: Bundle, fullName: string): ScopeJson | undefined {
-  let scope: ScopeJson | undefined = descriptors(bundle);
+  const key = `${bundle} ${fullName}`;
+  let scope = scopes.get(key);
+  if (scope !== undefined) return scope;
+  scope = descriptors(bundle);
   for (const part of fullName.split('.')) scope = scope?.nested?.[part];
+  // Clients may ask for any name.
+  if (scope !== undefined) scopes.set(key, scope);
   return scope;
 }
 

@@ -20,8 +20,23 @@ const levelBinding = {
   },
 };
 
+/** Takes the regular expressions' tables, which are large, when the first filter has one. */
+const lateExpressions = {
+  name: 'late-expressions',
+  setup({ onLoad, onResolve }) {
+    const namespace = 'late';
+    onResolve({ filter: /^re2js$/ }, ({ importer }) =>
+      importer === 're2js' ? undefined : { path: 're2js', namespace },
+    );
+    onLoad({ filter: /.*/, namespace }, () => ({
+      contents: `exports.RE2JS = { compile: (...args) => require('re2js').RE2JS.compile(...args) };`,
+      resolveDir: process.cwd(),
+    }));
+  },
+};
+
 export async function bundleDaemon(define) {
-  await buildProgram('davitd', 'services/daemon/main.ts', { define, plugins: [levelBinding] });
+  await buildProgram('davitd', 'services/daemon/main.ts', { define, plugins: [levelBinding, lateExpressions] });
   const program = loadProgram('davitd');
   await exercise(program.exports).catch((error) => {
     console.error(`bundle: davitd will start a little slower: it does not run here: ${error.message}`);

@@ -10,6 +10,7 @@ export type Operation = { type: 'put'; key: string; value: Uint8Array } | { type
 type Database = Level<string, Uint8Array>;
 
 const VERSION_KEY = '@version';
+const READ_AT_ONCE = 256;
 
 export class MetadataDatabase {
   readonly #folder: string;
@@ -33,10 +34,19 @@ export class MetadataDatabase {
     this.#reserve.restore();
   }
 
-  /** All records but the version, in the order of their keys' bytes. */
-  async *records(): AsyncIterable<readonly [key: string, value: Uint8Array]> {
+  /** All records but the version, many at a time, in the order of their keys' bytes. */
+  async *records(): AsyncIterable<readonly (readonly [key: string, value: Uint8Array])[]> {
     if (this.#database === undefined) return;
-    for await (const entry of this.#database.iterator({ gt: VERSION_KEY })) yield entry;
+    const iterator = this.#database.iterator({ gt: VERSION_KEY });
+    try {
+      for (;;) {
+        const entries = await iterator.nextv(READ_AT_ONCE);
+        if (entries.length === 0) return;
+        yield entries;
+      }
+    } finally {
+      await iterator.close();
+    }
   }
 
   /** Ends it; what refused writes have left is set right when the disk takes that now. */

@@ -59,18 +59,21 @@ export class MetadataStore implements Metadata {
    */
   async open(): Promise<void> {
     await this.#database.open();
-    for await (const [key, value] of this.#database.records()) {
-      const [table, namespace, name] = this.#resolve(key);
-      if (table === undefined) continue;
-      try {
-        table.set(namespace, name, table.codec.decode(value));
-      } catch (error) {
-        throw new Failure('data loss', `metadata record ${JSON.stringify(key)} cannot be read: data loss`, {
-          cause: error,
-        });
-      }
+    for await (const entries of this.#database.records()) {
+      for (const [key, value] of entries) this.#load(key, value);
     }
     this.#state = 'open';
+  }
+
+  #load(key: string, value: Uint8Array): void {
+    const [table, namespace, name] = this.#resolve(key);
+    try {
+      table?.set(namespace, name, table.codec.decode(value));
+    } catch (error) {
+      throw new Failure('data loss', `metadata record ${JSON.stringify(key)} cannot be read: data loss`, {
+        cause: error,
+      });
+    }
   }
 
   /** Waits for what is being written, then closes. Updates after this reject. */

@@ -36,7 +36,7 @@ export function createAskAll(askAll: AskAll) {
     if (tasks.length < FEW) return Promise.all(tasks.map((task) => callEach(task, method, timeoutMs)));
     const answers = await limit(() =>
       askAll(
-        tasks.map((task) => ({ path: task.socket.replace(/^\0/, '@'), frame: task.question(method, timeoutMs) })),
+        tasks.map((task) => ({ path: task.socket.replace(/^\0/, '@'), frame: task.question(method) })),
         timeoutMs,
         // No thread to be had: they are called one by one.
       ).catch(() => []),

@@ -67,6 +67,7 @@ export class ShimTask implements Task {
   #connection: Promise<TtrpcClient> | undefined;
   #disconnected = false;
   readonly #listeners: (() => void)[] = [];
+  readonly #questions = new Map<Asked, Buffer>();
   readonly #waits = new Map<string, Promise<Exit>>();
   /** Version of the task API; settled once the shim has answered a call. */
   #version: number;
@@ -142,6 +143,7 @@ export class ShimTask implements Task {
       if (!unimplemented || this.#settled || this.#version < 3) throw error;
       // Shims that answer for version 3 but only speak 2 exist: those of pods that outlived an upgrade.
       this.#version = 2;
+      this.#questions.clear();
       return send();
     }
   }
@@ -156,9 +158,13 @@ export class ShimTask implements Task {
   }
 
   /** A call without arguments as the first frame of a connection that is for it alone. */
-  question(method: Asked, timeoutMs: number): Buffer {
-    const payload = METHODS[method].request.encode({ id: this.id });
-    return encodeCall(1, { ...this.#envelope(method, payload), timeoutMs });
+  question(method: Asked): Buffer {
+    let frame = this.#questions.get(method);
+    if (frame === undefined) {
+      frame = encodeCall(1, this.#envelope(method, METHODS[method].request.encode({ id: this.id })));
+      this.#questions.set(method, frame);
+    }
+    return frame;
   }
 
   /** What the payload of the answer's frame says: throws what invoke() would reject with. */
