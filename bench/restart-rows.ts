@@ -11,6 +11,8 @@ import type { Row } from './table.ts';
 const RESTARTS = 7;
 const POLL_MS = 2;
 
+const makeIds = (count: number): string[] => Array.from({ length: count }, () => uniqueId('k'));
+
 async function startAll(subject: Subject, ids: readonly string[]): Promise<void> {
   await parallel(ids.length, 4, async (index) => {
     const id = ids[index] ?? '';
@@ -45,16 +47,16 @@ async function restart(subject: Subject, containers: number): Promise<number> {
 /** None when the reference is not ours to restart. */
 export async function restartRows({ reference, davit }: Sides, { containers }: Sizes): Promise<Row[]> {
   if (!reference.own) return [];
-  const ids = Array.from({ length: containers }, () => uniqueId('k'));
-  const subjects = [reference, davit];
-  for (const subject of subjects) await startAll(subject, ids);
+  // Names of their own: both run at the same time, and cgroups go by name.
+  const ids = new Map([reference, davit].map((subject) => [subject, makeIds(containers)]));
+  for (const [subject, each] of ids) await startAll(subject, each);
   const resident = { reference: await memoryOfShims(reference), davit: await memoryOfShims(davit) };
   const ready = await inTurn(
     RESTARTS,
     () => restart(reference, containers),
     () => restart(davit, containers),
   );
-  for (const subject of subjects) await parallel(containers, 4, (index) => discard(subject, ids[index] ?? ''));
+  for (const [subject, each] of ids) await parallel(containers, 4, (index) => discard(subject, each[index] ?? ''));
   return [
     { what: `restart with ${containers} running, until all are reported`, unit: 'ms', pair: ready, budget: '0.50' },
     { what: `shims of ${containers} containers: resident in all`, unit: 'KiB', pair: resident, budget: '' },
