@@ -50,6 +50,14 @@ Result<std::vector<std::string>> names_in(const std::string& path) {
   return names;
 }
 
+Result<> remove_files(const std::string& dir) {
+  DAVIT_ASSIGN(std::vector<std::string> names, names_in(dir));
+  for (const std::string& name : names)
+    if (::unlink((dir + '/' + name).c_str()) != 0 && errno != ENOENT)
+      return fail_errno("remove \"" + dir + '/' + name + '"');
+  return {};
+}
+
 // Nothing but execve of the program closes the socket's other end while init lives.
 bool waits_for_start(const std::string& dir) {
   return oci::connect_to_start(dir).has_value();
@@ -123,6 +131,9 @@ void Entry::unlock() {
 
 Result<> Entry::remove() {
   DAVIT_TRY(oci::remove_state(dir_));
+  if (::rmdir(dir_.c_str()) == 0) return {};
+  // A restore's log, or a file that somebody was writing when he was killed.
+  if (errno == ENOTEMPTY) DAVIT_TRY(remove_files(dir_));
   if (::rmdir(dir_.c_str()) != 0) return fail_errno("remove \"" + dir_ + '"');
   return {};
 }
@@ -130,11 +141,7 @@ Result<> Entry::remove() {
 Result<> Entry::remove_half_made() {
   // The bundle is not known any more: what is needed of it is in the folder, if it came so far.
   DAVIT_TRY(oci::destroy_left_behind("", dir_));
-  DAVIT_ASSIGN(std::vector<std::string> names, names_in(dir_));
-  for (const std::string& name : names)
-    if (::unlink((dir_ + '/' + name).c_str()) != 0 && errno != ENOENT)
-      return fail_errno("remove \"" + dir_ + '/' + name + '"');
-  return {};
+  return remove_files(dir_);
 }
 
 const char* name_of(Status status) {
