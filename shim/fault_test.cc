@@ -64,7 +64,8 @@ void test_death(const std::string& place) {
   CHECK(!run_shim(box.bundle, box.id, "delete").empty());
   CHECK(!mounted(box));
   CHECK(access((box.bundle + "/state.json").c_str(), F_OK) != 0);
-  CHECK(system(("! ls -d /sys/fs/cgroup/*/shim-test/" + box.id + " 2>/dev/null").c_str()) == 0);
+  CHECK(system(("! ls -d /sys/fs/cgroup/*/" + cgroup_parent + "/" + box.id + " 2>/dev/null")
+                   .c_str()) == 0);
 }
 
 // What the delete action tells: exit status and pid.

@@ -206,7 +206,8 @@ void test_other_runtime(const char* binary) {
   CHECK(box.call("Delete", box.about()).code == Code::kOk);
   CHECK(read_file("/proc/self/mountinfo").find(box.bundle) == std::string::npos);
   CHECK(access((box.bundle + "/oci").c_str(), F_OK) != 0);
-  CHECK(system(("! ls -d /sys/fs/cgroup/*/shim-test/" + box.id + " 2>/dev/null").c_str()) == 0);
+  CHECK(system(("! ls -d /sys/fs/cgroup/*/" + cgroup_parent + "/" + box.id + " 2>/dev/null")
+                   .c_str()) == 0);
 
   // And a shim that is killed leaves nothing that `delete` does not find.
   CHECK(box.call("Create", create.data()).code == Code::kOk);
@@ -215,7 +216,8 @@ void test_other_runtime(const char* binary) {
   CHECK(run_shim(box.bundle, box.id, "delete").find("\x10\x89\x01") != std::string::npos);
   CHECK(read_file("/proc/self/mountinfo").find(box.bundle) == std::string::npos);
   CHECK(access((box.bundle + "/oci").c_str(), F_OK) != 0);
-  CHECK(system(("! ls -d /sys/fs/cgroup/*/shim-test/" + box.id + " 2>/dev/null").c_str()) == 0);
+  CHECK(system(("! ls -d /sys/fs/cgroup/*/" + cgroup_parent + "/" + box.id + " 2>/dev/null")
+                   .c_str()) == 0);
 }
 
 void test_no_such_runtime() {
@@ -236,9 +238,9 @@ void test_two_containers() {
   CHECK(box.create().code == Code::kOk);
   const std::string other = box.id + "-other";
   const std::string bundle = root + "/" + other;
-  CHECK(system(("mkdir " + bundle + " && sed 's,shim-test/" + box.id + ",shim-test/" + other +
-                ",;s,\"sleep\",\"false\",' " + box.bundle + "/config.json >" + bundle +
-                "/config.json")
+  CHECK(system(("mkdir " + bundle + " && sed 's," + cgroup_parent + "/" + box.id + "," +
+                cgroup_parent + "/" + other + ",;s,\"sleep\",\"false\",' " + box.bundle +
+                "/config.json >" + bundle + "/config.json")
                    .c_str()) == 0);
   pb::Writer create;
   create.text(1, other);
@@ -346,17 +348,18 @@ void test_shim_cgroup() {
   mkdir(bundle.c_str(), 0700);
   const bool unified = access("/sys/fs/cgroup/cgroup.controllers", F_OK) == 0;
   const std::string cgroup =
-      std::string("/sys/fs/cgroup/") + (unified ? "" : "pids/") + "shim-test";
+      std::string("/sys/fs/cgroup/") + (unified ? "" : "pids/") + cgroup_parent;
   mkdir(cgroup.c_str(), 0755);
   pb::Writer options;
-  options.text(3, "/shim-test");
+  options.text(3, "/" + cgroup_parent);
   const std::string input = wire::encode(wire::Any{"containerd.runc.v1.Options", options.take()});
   CHECK(run_shim(bundle, "grouped", "start", input).starts_with("unix://"));
   const std::string pid = read_file(bundle + "/shim.pid");
   for (int i = 0; i < 100 && read_file("/proc/" + pid + "/comm") != "containerd-shim\n"; i++) {
     usleep(10'000);
   }
-  CHECK(read_file("/proc/" + pid + "/cgroup").find("/shim-test\n") != std::string::npos);
+  CHECK(read_file("/proc/" + pid + "/cgroup").find("/" + cgroup_parent + "\n") !=
+        std::string::npos);
   CHECK(read_file("/proc/" + pid + "/oom_score_adj") != read_file("/proc/self/oom_score_adj"));
   CHECK(!run_shim(bundle, "grouped", "delete").empty());
 }

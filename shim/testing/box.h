@@ -24,6 +24,8 @@ using ttrpc::Code;
 inline std::string shim_program;
 inline std::string root;  // what the tests make lies here
 inline int sequence = 0;
+// All cgroups of this run lie below it: others may run at the same time.
+inline std::string cgroup_parent = "shim-test-" + std::to_string(getpid());
 
 inline std::string read_file(const std::string& path) {
   std::ifstream file(path);
@@ -94,7 +96,7 @@ struct Box {
                R"({"ociVersion":"1.0.2","process":)" + process_json(args) + R"(,"root":{"path":")" +
                    rootfs + R"("},"hostname":"box","hooks":)" + options.hooks + "," +
                    R"("mounts":[{"destination":"/proc","type":"proc","source":"proc"}],)" +
-                   R"("linux":{"cgroupsPath":"/shim-test/)" + id + R"(","resources":)" +
+                   R"("linux":{"cgroupsPath":"/)" + cgroup_parent + "/" + id + R"(","resources":)" +
                    options.resources + R"(,"namespaces":[{"type":"mount"},{"type":"uts"},)" +
                    R"({"type":"ipc"})" + (options.own_pids ? R"(,{"type":"pid"})" : "") + "]}}");
     address = run_shim(bundle, id, "start", "", options.environment);
@@ -200,7 +202,9 @@ inline int run_tests(int argc, char** argv, void (*tests)()) {
               "/rootfs/bin/$i; done")
                  .c_str()) == 0);
   tests();
-  CHECK(system("rmdir /sys/fs/cgroup/*/shim-test /sys/fs/cgroup/shim-test 2>/dev/null; true") == 0);
+  CHECK(system(("rmdir /sys/fs/cgroup/*/" + cgroup_parent + " /sys/fs/cgroup/" + cgroup_parent +
+                " 2>/dev/null; true")
+                   .c_str()) == 0);
   CHECK(system(("rm -r " + root).c_str()) == 0);
   return result();
 }
