@@ -351,6 +351,26 @@ TEST_CASE("apply: deep paths and many names cost in proportion") {
   CHECK(too_deep.error().code == ENAMETOOLONG);
 }
 
+TEST_CASE("apply: many markers in one directory and above each other cost in proportion") {
+  Scratch scratch;
+  constexpr int kMany = 3000;
+  TarBuilder builder;
+  std::string nested;
+  for (int i = 0; i < 40; i++) nested += "n/";
+  for (int i = 0; i < kMany; i++) builder.file(nested + std::to_string(i), "");
+  for (int i = 0; i < kMany; i++) builder.file(nested + ".wh..wh..opq", "");
+  for (size_t end = nested.size(); end > 0; end -= 2) {
+    builder.file(nested.substr(0, end) + ".wh..wh..opq", "");
+  }
+  timespec start, stop;
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &start);
+  auto applied = apply_to(scratch.dir("root"), builder.end());
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &stop);
+  if (!applied) FAIL(applied.error().text());
+  CHECK(applied->entries == 2 * kMany + 40);
+  CHECK(stop.tv_sec - start.tv_sec < 3);
+}
+
 TEST_CASE("apply: what GNU tar writes, sparse files in every format") {
   Scratch scratch;
   std::string from = scratch.dir("from");

@@ -112,8 +112,10 @@ Result<> EntryWriter::white_out(DirTree::Dir& parent, const std::string& base, c
   return tree_.white_out(parent, target, entry.uid, entry.gid);
 }
 
-// An opaque marker in a plain tree: removes what this layer has not written below `dir`.
+// An opaque marker in a plain tree: removes what this layer has not written below `dir`. Once is
+// enough, and keeps many markers from reading the same directories again and again.
 Result<> EntryWriter::remove_older(DirTree::Dir& dir) {
+  if (!emptied_.insert(DirTree::hash_of(dir, {})).second) return {};
   DAVIT_ASSIGN(int fd, tree_.writable(dir));
   Result<std::vector<DirEntry>> entries = list_directory(fd);
   if (!entries) return std::unexpected(std::move(entries).error());

@@ -33,6 +33,8 @@ class EntryWriter {
   const Cancel& cancel_;
   // What this layer has written, for opaque markers that come after it. Only in a plain tree.
   std::unordered_set<size_t> written_;
+  // Directories that hold nothing older any more.
+  std::unordered_set<size_t> emptied_;
 };
 
 }  // namespace davit::layer
