@@ -1,5 +1,7 @@
 // Images whose links point where they should not.
 import { strict as assert } from 'node:assert';
+import { mkdirSync, symlinkSync } from 'node:fs';
+import path from 'node:path';
 import { afterEach, beforeEach, describe, it } from 'mocha';
 import { createContainer, createTask, type ContainerOptions } from '../harness/container.ts';
 import { useDaemon } from '../harness/fixture.ts';
@@ -32,9 +34,12 @@ const CASES: readonly Case[] = [
     id: 'CVE-2021-30465',
     what: 'a mount whose destination is a link to the host',
     entries: ({ outside }) => [link('link', outside), link('climb', up(outside))],
-    options: () => ({ mounts: [tmpfs('/link/a'), tmpfs('/climb/b'), bind('/etc/hostname', '/link/c')] }),
-    script: 'mount | grep -c -e outside/a -e outside/b -e outside/c',
-    expected: /^3\n$/,
+    options: () => ({
+      mounts: [tmpfs('/link'), tmpfs('/climb'), tmpfs('/link/a'), tmpfs('/climb/b'), bind('/etc/hostname', '/link/c')],
+    }),
+    // One that was mounted on the host's folder is not among the container's own.
+    script: 'mount | grep -c /outside',
+    expected: /^5\n$/,
   },
   {
     id: 'CVE-2019-19921',
@@ -78,16 +83,17 @@ const CASES: readonly Case[] = [
   {
     id: 'CVE-2025-31133',
     what: "what hides a path is the image's /dev/null",
-    entries: ({ secret }) => [
-      { name: 'dev', type: 'directory' },
-      link('dev/null', secret),
-      { name: 'hidden', content: 'hidden' },
-    ],
-    options: () => ({
-      overrides: mountsWithout(['/dev', '/dev/pts', '/dev/shm', '/dev/mqueue']),
-      linux: { maskedPaths: ['/hidden'] },
-    }),
-    script: 'cat /hidden; stat -c "%t:%T" /hidden; cat /dev/null',
+    entries: () => [{ name: 'hidden', content: 'hidden' }],
+    options: ({ secret, directory }) => {
+      const dev = path.join(directory, 'outside', 'dev');
+      mkdirSync(dev);
+      symlinkSync(secret, path.join(dev, 'null'));
+      return {
+        overrides: mountsWithout(['/dev', '/dev/pts', '/dev/shm', '/dev/mqueue'], [bind(dev, '/dev')]),
+        linux: { maskedPaths: ['/hidden'] },
+      };
+    },
+    script: 'cat /hidden; stat -c "%t:%T" /hidden',
     expected: /^1:3\n$/,
   },
   {
@@ -157,23 +163,19 @@ describe('attacks: paths in an untrusted root file system', function () {
   let canary: Canary;
 
   beforeEach(() => (canary = createCanary()));
-  afterEach(() => {
-    try {
-      canary.check();
-    } finally {
-      canary.remove();
-    }
-  });
+  afterEach(() => canary.remove());
 
   for (const [index, attack] of CASES.entries()) {
     it(`${attack.id}: ${attack.what}`, async function () {
       if (attack.oldRunc !== undefined) davitOnly(this, t.target, `runc 1.1.5 ${attack.oldRunc}`);
       const image = evilImage(`path${index}`, attack.entries(canary));
       const options = attack.options?.(canary) ?? {};
+      canary.remember();
       const got = await attempt(t.client, image, ['sh', '-c', attack.script], options);
       const text = got.refused ?? got.stdout;
       assert.match(text, attack.expected, `${text}\n${got.stderr}`);
       assert.ok(!`${got.stdout}${got.stderr}`.includes(canary.text), 'the secret was read');
+      canary.check();
     });
   }
 
@@ -191,6 +193,7 @@ describe('attacks: paths in an untrusted root file system', function () {
       await t.client.tasks.Start({ container_id: id });
       await t.client.tasks.Wait({ container_id: id });
       await output.ended;
+      canary.check();
       assert.match(output.text, /written\r\nc.* \/dev\/console/);
     } finally {
       output.close();

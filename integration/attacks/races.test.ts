@@ -32,12 +32,14 @@ const RACES: readonly Race[] = [
     what: 'destinations that are made and mounted on',
     target: ({ outside }) => outside,
     victim: (round) => ({
-      mounts: PLACES.map((place) =>
-        place % 2 === 0 ? tmpfs(`/v/a/deep${round}/t${place}`) : bind('/etc/hostname', `/v/a/f${round}-${place}`),
-      ),
+      mounts: PLACES.map((place) => {
+        if (place % 3 === 0) return bind('/etc/hostname', `/v/a/f${round}-${place}`);
+        return { ...tmpfs(place % 3 === 1 ? `/v/a/deep${round}/t${place}` : '/v/a'), source: 'attack' };
+      }),
     }),
-    script: 'echo ran',
-    expected: /^ran\n$/,
+    // One that was mounted on the host's folder is not among the container's own.
+    script: 'grep -c "^attack " /proc/mounts',
+    expected: /^5\n$/,
     oldRunc: 'makes folders on the host',
   },
   {
@@ -62,16 +64,6 @@ const RACES: readonly Race[] = [
     script: 'echo ran',
     expected: /^ran\n$/,
     oldRunc: 'resolves paths of devices by name',
-  },
-  {
-    id: 'CVE-2025-31133',
-    what: 'paths that are masked and made read-only',
-    target: ({ directory }) => directory,
-    victim: () => ({
-      linux: { maskedPaths: PLACES.map(() => '/v/a'), readonlyPaths: PLACES.map(() => '/v/a/secret') },
-    }),
-    script: 'cat /v/a/secret /v/b/secret 2>/dev/null; echo ran',
-    expected: /^ran\n$/,
   },
 ];
 
