@@ -95,6 +95,7 @@ const CASES: readonly Case[] = [
     },
     script: 'cat /hidden; stat -c "%t:%T" /hidden',
     expected: /^1:3\n$/,
+    oldRunc: 'needs a null device in the container',
   },
   {
     id: 'CVE-2026-41579',
@@ -154,6 +155,7 @@ const CASES: readonly Case[] = [
     options: () => ({ cwd: '/link/made' }),
     script: 'pwd; ls -d /tmp/davit-canary-*/outside/made | wc -l',
     expected: /\n1\n$/,
+    oldRunc: 'does not make one behind a link',
   },
 ];
 
@@ -179,7 +181,8 @@ describe('attacks: paths in an untrusted root file system', function () {
     });
   }
 
-  it('CVE-2025-52565: /dev/console is a link', async () => {
+  it('CVE-2025-52565: /dev/console is a link', async function () {
+    davitOnly(this, t.target, 'runc 1.1.5 does not start it');
     const image = evilImage('console', [{ name: 'dev', type: 'directory' }, link('dev/console', canary.secret)]);
     await putImage(t.client, image);
     const id = await createContainer(t.client, image, ['sh', '-c', 'echo written > /dev/console; ls -l /dev/console'], {

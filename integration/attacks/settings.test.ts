@@ -107,7 +107,8 @@ describe('attacks: settings of the machine', function () {
   });
 
   for (const { what, sysctl, linux, expected } of SYSCTLS) {
-    it(`sysctl: ${what}`, async () => {
+    it(`sysctl: ${what}`, async function () {
+      if (what.startsWith('a line break')) davitOnly(this, t.target, 'runc 1.1.5 writes the first line');
       const before = setting('kernel/core_pattern');
       const { refused, stdout } = await attempt(t.client, image, ['true'], { linux: { ...linux, sysctl: sysctl() } });
       assert.match(refused ?? `it ran: ${stdout}`, expected);
@@ -119,7 +120,8 @@ describe('attacks: settings of the machine', function () {
     ['with a cgroup namespace', namespaces('pid', 'ipc', 'uts', 'mount', 'network', 'cgroup')],
     ['without one', {}],
   ] as const) {
-    it(`CVE-2023-25809, release_agent: read-only cgroups ${what}`, async () => {
+    it(`CVE-2023-25809, release_agent: read-only cgroups ${what}`, async function () {
+      davitOnly(this, t.target, 'runc 1.1.5 answers otherwise');
       const { stdout, refused } = await attempt(t.client, image, ['sh', '-c', ESCAPE], {
         linux,
         mounts: [CGROUP_MOUNT('ro')],

@@ -107,7 +107,8 @@ describe('attacks: layers and folders', function () {
     });
   }
 
-  it('CVE-2025-47290: a folder becomes a link while a layer is unpacked into it', async () => {
+  it('CVE-2025-47290: a folder becomes a link while a layer is unpacked into it', async function () {
+    davitOnly(this, t.target, 'containerd 1.6 writes to the host');
     const { key, mounts } = await prepare();
     const root = mounts[0]?.source ?? '';
     // Away and back, so that the folder is looked up anew for every file.

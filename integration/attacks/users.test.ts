@@ -161,7 +161,8 @@ describe('attacks: users and capabilities', function () {
     });
   }
 
-  it('CVE-2026-47262: a huge passwd file costs neither time nor memory', async () => {
+  it('CVE-2026-47262: a huge passwd file costs neither time nor memory', async function () {
+    davitOnly(this, t.target, 'runc 1.1.5 cannot execute anything then');
     const evil = evilImage('files-huge', [sparse('etc/passwd'), sparse('etc/group')]);
     await putImage(t.client, evil);
     const holder = await startContainer(t.client, evil, ['sh', '-c', 'sleep 1000']);
