@@ -1,6 +1,6 @@
 // Temporary folders for tests.
 import { execFile } from 'node:child_process';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { promisify } from 'node:util';
@@ -11,10 +11,12 @@ export interface Folder extends AsyncDisposable {
   readonly path: string;
 }
 
-/** A folder that is gone with everything in it when it is disposed of. */
+/** A folder that is gone when it is disposed of, with everything in it and beside it. */
 export async function temporaryFolder(): Promise<Folder> {
-  const folder = await mkdtemp(path.join(tmpdir(), 'davit-test-'));
-  return { path: folder, [Symbol.asyncDispose]: () => rm(folder, { recursive: true, force: true }) };
+  const parent = await mkdtemp(path.join(tmpdir(), 'davit-test-'));
+  const folder = path.join(parent, 'folder');
+  await mkdir(folder);
+  return { path: folder, [Symbol.asyncDispose]: () => rm(parent, { recursive: true, force: true }) };
 }
 
 /** A file system of its own with so many bytes; undefined where this process may not mount. */
