@@ -14,6 +14,8 @@ const levelBinding = {
   setup({ onLoad }) {
     onLoad({ filter: /\/classic-level\/binding\.js$/ }, ({ path: file }) => {
       const binding = createRequire(file)('node-gyp-build').path(path.dirname(file));
+      // A running daemon has the old file mapped.
+      fs.rmSync('bin/leveldb.node', { force: true });
       fs.copyFileSync(binding, 'bin/leveldb.node');
       return { contents: `module.exports = require(__dirname + '/leveldb.node');`, loader: 'js' };
     });

@@ -56,7 +56,8 @@ const FLOODS: Readonly<Record<string, (size: number) => TarEntry[]>> = {
 };
 
 describe('hostile archives', () => {
-  const fixture = useDaemon(targetOf(process.env) === 'davit' ? { config: CONFIG } : {});
+  // In memory: what ext4 takes for a name depends on what was deleted just before.
+  const fixture = useDaemon(targetOf(process.env) === 'davit' ? { config: CONFIG, parent: '/dev/shm' } : {});
   let client: Client;
   let next = 0;
 
@@ -116,13 +117,18 @@ describe('hostile archives', () => {
     await fails(apply(gzipSync(tar([{ name: 'd/'.repeat(1500), type: 'directory' }]))), 'unknown', /too deep/);
   });
 
+  /** The least of three, as others' work on this machine costs these processes time, too. */
+  async function cost(make: (size: number) => TarEntry[], size: number): Promise<number> {
+    const layer = gzipSync(tar(make(size)));
+    return Math.min(await apply(layer), await apply(layer), await apply(layer));
+  }
+
   for (const [name, make] of Object.entries(FLOODS)) {
     it(`cost in proportion to their size: ${name}`, async () => {
       const small = 800;
-      await apply(gzipSync(tar(make(small))));
-      const first = await apply(gzipSync(tar(make(small))));
-      const fourfold = await apply(gzipSync(tar(make(4 * small))));
-      // Sixteen times as much would be quadratic. The time has a grain, and the file system one of its own.
+      const first = await cost(make, small);
+      const fourfold = await cost(make, 4 * small);
+      // Sixteen times as much would be quadratic. The time has a grain.
       assert(fourfold < 9 * Math.max(first, 30), `${first} ms for ${small}, ${fourfold} ms for ${4 * small}`);
     });
   }
