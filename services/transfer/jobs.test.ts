@@ -2,7 +2,6 @@ import assert from 'node:assert/strict';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, it } from 'mocha';
 import { createJobs } from './jobs.ts';
-import { createLimit } from './limit.ts';
 import { together } from './together.ts';
 
 const never = new AbortController().signal;
@@ -39,38 +38,6 @@ describe('jobs', () => {
     gone.abort(new Error('gone'));
     await assert.rejects(second, /gone/);
     assert.equal(await first, true);
-  });
-});
-
-describe('a limit', () => {
-  it('lets so many work at a time, in order', async () => {
-    const limit = createLimit(2);
-    let now = 0;
-    let most = 0;
-    const order: number[] = [];
-    const work = (at: number) => async () => {
-      order.push(at);
-      most = Math.max(most, ++now);
-      await sleep(2);
-      now--;
-    };
-    await Promise.all([0, 1, 2, 3, 4].map((at) => limit.run(never, work(at))));
-    assert.deepEqual([most, order], [2, [0, 1, 2, 3, 4]]);
-  });
-
-  it('keeps its room when somebody fails or leaves', async () => {
-    const limit = createLimit(1);
-    await assert.rejects(
-      limit.run(never, () => Promise.reject(new Error('failed'))),
-      /failed/,
-    );
-    const gone = new AbortController();
-    const first = limit.run(never, () => sleep(10));
-    const second = limit.run(gone.signal, () => sleep(1));
-    gone.abort(new Error('gone'));
-    await assert.rejects(second, /gone/);
-    await first;
-    await limit.run(never, () => Promise.resolve());
   });
 });
 

@@ -13,7 +13,7 @@ import type { Downloader } from './download.ts';
 import type { ImageUnpacker } from './image.ts';
 import { addLabels, neededLabels, sourceLabel } from './labels.ts';
 import { withLease } from './lease.ts';
-import { createLimit, type Limit } from './limit.ts';
+import { createLimit, type Limit } from '../lib/limit.ts';
 import { readChildren } from './read.ts';
 import type { Repository } from './registry/client.ts';
 import type { OpenRepository } from './repositories.ts';
@@ -56,7 +56,7 @@ export function createPull(deps: PullDeps): Transfers['pull'] {
     const { scope, from, tracker, reference } = pull;
     if (descriptor.size === 0) throw invalidArgument(`descriptor ${descriptor.digest} says 0 bytes`);
     const progress = (bytes: number): void => tracker.moved(descriptor, bytes);
-    const moved = await pull.limit.run(signal, () => download({ scope, descriptor, from, progress }, signal));
+    const moved = await pull.limit(() => download({ scope, descriptor, from, progress }, signal), signal);
     tracker.enter(descriptor, moved ? 'complete' : 'already exists');
     const { labels } = content.info(scope.namespace, descriptor.digest);
     await addLabels(content, scope.namespace, descriptor.digest, sourceLabel(labels, reference));

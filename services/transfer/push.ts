@@ -7,7 +7,7 @@ import { samePlatform } from '../lib/platforms.ts';
 import type { Reference } from '../lib/references.ts';
 import type { StorePlace, Transfers } from './api.ts';
 import { isIndex, isManifest, isNonDistributable, type Descriptor } from './documents.ts';
-import { createLimit, type Limit } from './limit.ts';
+import { createLimit, type Limit } from '../lib/limit.ts';
 import { readChildren, readDocument } from './read.ts';
 import type { Repository } from './registry/client.ts';
 import type { OpenRepository } from './repositories.ts';
@@ -52,9 +52,10 @@ export function createPush({ content, images, upload, open, maxUploads }: PushDe
     const { tracker, scope, to, reference, limit } = push;
     tracker.add(child, parent);
     const progress = (bytes: number): void => tracker.moved(child, bytes);
-    const moved = await limit
-      .run(signal, () => upload({ scope, descriptor: child, to, reference, progress }, signal))
-      .catch(incomplete(child));
+    const moved = await limit(
+      () => upload({ scope, descriptor: child, to, reference, progress }, signal),
+      signal,
+    ).catch(incomplete(child));
     tracker.enter(child, moved ? 'complete' : 'already exists');
   }
 
