@@ -83,16 +83,6 @@ on_tty() {
   timeout --kill-after=5 60 python3 "$here/terminal.py" 33 77 ${steps[@]+"${steps[@]}"} -- "$DOCKER" --host "$HOST" "$@"
 }
 
-# within SECONDS COMMAND...: the command succeeds in that time.
-within() {
-  local end=$((SECONDS + $1))
-  shift
-  until "$@" >/dev/null 2>&1; do
-    [ $SECONDS -lt $end ] || return 1
-    sleep 0.1
-  done
-}
-
 # run_it [OPTION...] -- COMMAND...: in a container that goes when it ends.
 run_it() {
   local options=()

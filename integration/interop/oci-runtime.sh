@@ -27,14 +27,6 @@ echo "{}" >"$DIR/config.json"
 
 . "$here/lib.sh"
 
-within() {
-  local end=$((SECONDS + $1))
-  shift
-  until "$@" >/dev/null 2>&1; do
-    [ $SECONDS -lt $end ] || return 1
-    sleep 0.1
-  done
-}
 # cgroup_file ID V1FILE V2FILE: what it says in the container's cgroup.
 cgroup_file() { find /sys/fs/cgroup \( -path "*$1/$2" -o -path "*$1/$3" \) -exec cat {} + 2>/dev/null; }
 
