@@ -228,6 +228,7 @@ function transferOptions({ plugins }: Config) {
     hostsFolders: local.config_path.split(':').filter((folder) => folder !== ''),
     maxDownloads: Math.max(1, local.max_concurrent_downloads),
     maxUploads: Math.max(1, local.max_concurrent_uploaded_layers),
+    discardLayers: plugins['io.davit.unpack.v1'].discard_unpacked_layers,
     environment: process.env,
   };
 }

@@ -58,7 +58,13 @@ export interface Plugins {
   };
   'io.containerd.runtime.v2.task': { platforms: string[]; sched_core: boolean };
   /** davit's own: what layers may hold unpacked, and whether they are unpacked as soon as their blob is complete. */
-  'io.davit.unpack.v1': { ahead: boolean; max_layer_size: number; max_layer_entries: number };
+  'io.davit.unpack.v1': {
+    ahead: boolean;
+    max_layer_size: number;
+    max_layer_entries: number;
+    /** Whether garbage collection may have the layers of images that transfers have unpacked. */
+    discard_unpacked_layers: boolean;
+  };
   /** davit's own: the shim that stands for runc's runtime names. */
   'io.davit.runtime.v1': { shim: string };
   /** As in containerd; here lowering oom_score_adj is always given up where the kernel refuses it. */
@@ -115,7 +121,12 @@ export function defaults(): Config {
         max_concurrent_uploaded_layers: 3,
       },
       'io.containerd.runtime.v2.task': { platforms: ['linux/amd64'], sched_core: false },
-      'io.davit.unpack.v1': { ahead: true, max_layer_size: 64 * 1024 * MEBIBYTE, max_layer_entries: 4_000_000 },
+      'io.davit.unpack.v1': {
+        ahead: true,
+        max_layer_size: 64 * 1024 * MEBIBYTE,
+        max_layer_entries: 4_000_000,
+        discard_unpacked_layers: false,
+      },
       'io.davit.runtime.v1': { shim: 'containerd-shim-davit-v1' },
       'io.containerd.grpc.v1.cri': { restrict_oom_score_adj: true },
     },

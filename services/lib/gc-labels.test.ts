@@ -11,6 +11,7 @@ describe('labels of garbage collection', () => {
     ['ref.content.config', 'sha256:a', { type: 'content', key: 'sha256:a' }],
     ['ref.content/x/y', 'sha256:a', { type: 'content', key: 'sha256:a' }],
     ['ref.image.base', 'img', { type: 'images', key: 'img' }],
+    ['ref.mount.root', 'm', { type: 'mounts', key: 'm' }],
     ['ref.snapshot.overlayfs', 'k', { type: 'snapshots', key: 'overlayfs/k' }],
     ['ref.snapshot.overlayfs/name', 'a/b', { type: 'snapshots', key: 'overlayfs/a/b' }],
   ] as const) {

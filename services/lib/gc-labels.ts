@@ -3,12 +3,15 @@
 //   root                                   the resource is needed
 //   ref.content[.x | /x] = digest          it needs that blob
 //   ref.image[.x | /x] = name              ... that image
+//   ref.mount[.x | /x] = name              ... that activation of mounts
 //   ref.snapshot.<snapshotter>[/x] = key   ... that snapshot
 //   bref.{content,image,container}[.x | /x], bref.snapshot.<snapshotter>[/x]
 //                                          it is needed while that resource is
 //   cond.snapshot.<snapshotter>[/x] = usedat<24h|key
 //                                          it needs that snapshot while that was used in the last 24 hours
 //   cond.value-usedat = time               when a snapshot was used
+//   expire = RFC 3339 time                 a lease or an image is none any more after that
+//   flat                                   a lease holds what it names, not what that refers to
 import { parseDuration } from './duration.ts';
 import type { Labels } from './labels.ts';
 
@@ -75,7 +78,12 @@ function readLabels(labels: Labels): GcLabels {
   return found ?? NONE;
 }
 
-const TYPES: Readonly<Record<string, string>> = { content: 'content', image: 'images', container: 'containers' };
+const TYPES: Readonly<Record<string, string>> = {
+  content: 'content',
+  image: 'images',
+  container: 'containers',
+  mount: 'mounts',
+};
 
 /** What `content.config`, `content/config` or `snapshot.overlayfs/x` point to; nothing for other names. */
 function target(name: string, value: string): Target[] {

@@ -5,16 +5,18 @@ import { normalizePlatform } from '../lib/platforms.ts';
 import type { Namespaces } from '../namespaces/api.ts';
 import type { StorePlace } from './api.ts';
 import { isConfig, parseConfig, type Descriptor } from './documents.ts';
+import { letGoOfLayers } from './labels.ts';
 import { readDocument } from './read.ts';
 import type { Tracker } from './tracker.ts';
 import type { Unpacker } from './unpack.ts';
 
 const DEFAULT_SNAPSHOTTER = 'overlayfs';
 
-/** `parts`: a manifest's config, which is here, and its layers; `arrived` says when one of them is. */
+/** `parts`: the manifest's config, which is here, and its layers; `arrived` says when one of them is. */
 export type ImageUnpacker = (
   scope: Scope,
   to: StorePlace,
+  manifest: Descriptor,
   parts: readonly Descriptor[],
   tracker: Tracker,
   arrived: (layer: Descriptor) => Promise<void>,
@@ -25,10 +27,13 @@ export interface ImageUnpackerDeps {
   readonly content: Content;
   readonly namespaces: Namespaces;
   readonly unpack: Unpacker;
+  /** Layers that are unpacked are left to garbage collection. */
+  readonly discardLayers: boolean;
 }
 
-export function createImageUnpacker({ content, namespaces, unpack }: ImageUnpackerDeps): ImageUnpacker {
-  return async (scope, to, [config, ...layers], tracker, arrived, signal) => {
+export function createImageUnpacker(deps: ImageUnpackerDeps): ImageUnpacker {
+  const { content, namespaces, unpack } = deps;
+  return async (scope, to, { digest }, [config, ...layers], tracker, arrived, signal) => {
     if (to.unpacks.length === 0 || config === undefined || !isConfig(config.mediaType)) return;
     const parsed = parseConfig(await readDocument(content, scope.namespace, config.digest), config);
     const { os } = normalizePlatform(parsed.platform);
@@ -38,5 +43,6 @@ export function createImageUnpacker({ content, namespaces, unpack }: ImageUnpack
     for (const snapshotter of new Set(named.map((each) => each.snapshotter || usual))) {
       await unpack({ scope, manifest: { config, layers }, config: parsed, snapshotter, arrived, progress }, signal);
     }
+    if (deps.discardLayers && named.length > 0) await letGoOfLayers(content, scope.namespace, digest);
   };
 }

@@ -40,7 +40,8 @@ export function createImport({ content, images, leases, log, unpackImage }: Impo
         const wanted = children.filter((child) => !isIndex(descriptor.mediaType) || selected(to, child));
         for (const child of wanted) await hold(child, descriptor);
         tracker.enter(descriptor, 'complete');
-        if (children.length > 0) await unpackImage(held, to, children, tracker, () => Promise.resolve(), signal);
+        const here = (): Promise<void> => Promise.resolve();
+        if (children.length > 0) await unpackImage(held, to, descriptor, children, tracker, here, signal);
       };
 
       try {

@@ -42,6 +42,14 @@ export async function addLabels(content: Content, namespace: string, digest: str
   await content.update(namespace, digest, new Map(fresh), paths);
 }
 
+/** Lets go of the layers of a manifest: what else does not need them is left to garbage collection. */
+export async function letGoOfLayers(content: Content, namespace: string, manifest: string): Promise<void> {
+  const keys = [...content.info(namespace, manifest).labels.keys()].filter((key) => key.startsWith(`${NEEDS}l.`));
+  if (keys.length === 0) return;
+  const paths = keys.map((key) => `labels.${key}`);
+  await content.update(namespace, manifest, new Map(), paths);
+}
+
 /** The source label with one more repository; nothing when it would be too long for a label. */
 export function sourceLabel(before: Labels, from: Reference): Labels {
   const key = sourceKey(from);

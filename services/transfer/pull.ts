@@ -87,7 +87,7 @@ export function createPull(deps: PullDeps): Transfers['pull'] {
       if (isIndex(descriptor.mediaType) && !selected(pull.to, child) && !pull.to.allMetadata) continue;
       if (wanted || !isManifest(descriptor.mediaType) || isConfig(child.mediaType)) pull.tracker.add(child, descriptor);
     }
-    if (isManifest(descriptor.mediaType)) return await image(pull, found, wanted, signal);
+    if (isManifest(descriptor.mediaType)) return await image(pull, descriptor, found, wanted, signal);
     const chosen = choose(pull.to, found);
     await together(
       signal,
@@ -101,7 +101,13 @@ export function createPull(deps: PullDeps): Transfers['pull'] {
   }
 
   /** A manifest's config and, for a platform that is wanted, its layers. */
-  async function image(pull: Pull, found: readonly Descriptor[], wanted: boolean, signal: AbortSignal): Promise<void> {
+  async function image(
+    pull: Pull,
+    manifest: Descriptor,
+    found: readonly Descriptor[],
+    wanted: boolean,
+    signal: AbortSignal,
+  ): Promise<void> {
     const [config, ...layers] = found;
     if (config === undefined) return;
     if (!wanted) return await fetch(pull, config, signal);
@@ -110,7 +116,7 @@ export function createPull(deps: PullDeps): Transfers['pull'] {
     await together(signal, [
       async (joint) => {
         await fetch(pull, config, joint);
-        await unpackImage(pull.scope, pull.to, found, pull.tracker, arrived, joint);
+        await unpackImage(pull.scope, pull.to, manifest, found, pull.tracker, arrived, joint);
       },
       (joint) => {
         for (const layer of layers) {

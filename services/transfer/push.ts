@@ -6,9 +6,9 @@ import { Failure, isNotFound } from '../lib/errors.ts';
 import { samePlatform } from '../lib/platforms.ts';
 import type { Reference } from '../lib/references.ts';
 import type { StorePlace, Transfers } from './api.ts';
-import { isIndex, isManifest, isNonDistributable, type Descriptor } from './documents.ts';
+import { isIndex, isLayer, isManifest, isNonDistributable, type Descriptor } from './documents.ts';
 import { createLimit, type Limit } from '../lib/limit.ts';
-import { readChildren, readDocument } from './read.ts';
+import { missingLayer, readChildren, readDocument } from './read.ts';
 import type { Repository } from './registry/client.ts';
 import type { OpenRepository } from './repositories.ts';
 import { descriptorOfImage } from './store.ts';
@@ -55,7 +55,7 @@ export function createPush({ content, images, upload, open, maxUploads }: PushDe
     const moved = await limit(
       () => upload({ scope, descriptor: child, to, reference, progress }, signal),
       signal,
-    ).catch(incomplete(child));
+    ).catch(isLayer(child.mediaType) ? missingLayer(child) : incomplete(child));
     tracker.enter(child, moved ? 'complete' : 'already exists');
   }
 

@@ -1,6 +1,6 @@
 // Documents from the content store.
 import type { ContentReader } from '../content/api.ts';
-import { Failure } from '../lib/errors.ts';
+import { Failure, isNotFound } from '../lib/errors.ts';
 import { isIndex, isManifest, MAX_DOCUMENT, parseIndex, parseManifest, type Descriptor } from './documents.ts';
 
 /** Throws `resource exhausted` for what is too large to be a document; `not found`. */
@@ -29,4 +29,18 @@ export async function readChildren(
   if (!isManifest(descriptor.mediaType)) return [];
   const { config, layers } = parseManifest(await readDocument(content, namespace, descriptor.digest), descriptor);
   return [config, ...layers];
+}
+
+/** For the failures of who needs a layer: says why it may not be here, and how to get it. */
+export function missingLayer({ digest }: Descriptor): (error: unknown) => never {
+  return (error) => {
+    if (!isNotFound(error) || !(error instanceof Failure) || !error.message.startsWith('content digest ')) throw error;
+    throw new Failure(
+      'not found',
+      `layer ${digest} is not here: layers may be discarded once they are unpacked (discard_unpacked_layers, ` +
+        `davit content prune references), and foreign platforms' are not pulled; pull the image again with ` +
+        `--no-unpack, or with --all-platforms: content digest ${digest}: not found`,
+      { cause: error },
+    );
+  };
 }

@@ -34,6 +34,8 @@ export interface TransfersOptions {
   readonly hostsFolders: readonly string[];
   readonly maxDownloads: number;
   readonly maxUploads: number;
+  /** Layers that are unpacked are left to garbage collection. */
+  readonly discardLayers: boolean;
   /** Where proxies are named. */
   readonly environment: NodeJS.ProcessEnv;
 }
@@ -43,7 +45,7 @@ export function createTransfers(deps: TransfersDeps, options: TransfersOptions):
   const open = createRepositories({ folders: options.hostsFolders, environment: options.environment });
   const download = createDownloader({ content, jobs: createJobs() });
   const unpack = createUnpacker({ ...deps, jobs: createJobs() });
-  const unpackImage = createImageUnpacker({ ...deps, unpack });
+  const unpackImage = createImageUnpacker({ ...deps, unpack, discardLayers: options.discardLayers });
   return {
     pull: createPull({ ...deps, download, unpackImage, open, maxDownloads: options.maxDownloads }),
     push: createPush({ ...deps, upload: createUploader(content), open, maxUploads: options.maxUploads }),

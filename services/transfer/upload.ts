@@ -27,8 +27,9 @@ export function createUploader(content: Content): Uploader {
   return async (upload, signal) => {
     const { scope, descriptor, to, reference } = upload;
     const { digest, size } = descriptor;
-    const { labels } = content.info(scope.namespace, digest);
+    // A layer that was discarded once it was unpacked may still be there.
     if (await to.hasBlob(digest, signal)) return false;
+    const { labels } = content.info(scope.namespace, digest);
     const from = mountCandidate(labels.get(sourceKey(reference)) ?? '', reference.repository);
     const blob = await content.open(scope.namespace, digest);
     try {

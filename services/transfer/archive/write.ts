@@ -5,8 +5,8 @@ import { pack, type Pack } from 'tar-stream';
 import type { Content } from '../../content/api.ts';
 import { Failure, isNotFound } from '../../lib/errors.ts';
 import { parseReference } from '../../lib/references.ts';
-import { isIndex, isManifest, isNonDistributable, parseManifest, type Descriptor } from '../documents.ts';
-import { readChildren, readDocument } from '../read.ts';
+import { isIndex, isLayer, isManifest, isNonDistributable, parseManifest, type Descriptor } from '../documents.ts';
+import { missingLayer, readChildren, readDocument } from '../read.ts';
 
 export interface ImageToWrite {
   readonly name: string;
@@ -52,7 +52,12 @@ async function collect(
 ): Promise<void> {
   if (into.has(descriptor.digest)) return;
   if (options.skipNonDistributable && isNonDistributable(descriptor.mediaType)) return;
-  content.info(options.namespace, descriptor.digest);
+  try {
+    content.info(options.namespace, descriptor.digest);
+  } catch (error) {
+    if (isLayer(descriptor.mediaType)) missingLayer(descriptor)(error);
+    throw error;
+  }
   into.set(descriptor.digest, descriptor);
   for (const child of await readChildren(content, options.namespace, descriptor)) {
     if (isIndex(descriptor.mediaType) && !options.selected(child)) continue;
