@@ -2,8 +2,9 @@
 // environment. What the functions do with files is tested in C++ beside them.
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import { mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -13,8 +14,10 @@ import {
   copyTree,
   diffLayer,
   diskUsage,
+  layerToErofs,
   listMounts,
   lookupMount,
+  makeErofs,
   mountAll,
   probeOverlay,
   removeTree,
@@ -142,6 +145,27 @@ describe('davit.node', () => {
     assert.equal(again.digest, written.uncompressedDigest);
     assert.equal(again.size, written.uncompressedSize);
     assert.equal(again.entries, 200n);
+  });
+
+  it('makes EROFS images, of trees and of layers', async function () {
+    if (!asRoot) this.skip();
+    const magic = async (file: string): Promise<number> => (await readFile(file)).readUInt32LE(1024);
+    const file = path.join(folder, 'tree.erofs');
+    const made = await makeErofs({ root: path.join(folder, 'tree'), file, epoch: null, digest: false });
+    assert.equal(made.digest, '');
+    assert.equal(Number(made.size), (await stat(file)).size);
+    assert.equal(await magic(file), 0xe0f5e1e2);
+    const converting = { blob: layer, file, scratch: path.join(folder, 'scratch'), maxSize: 1 << 20, maxEntries: 1000 };
+    const first = await layerToErofs(converting);
+    assert.equal(
+      first.digest,
+      `sha256:${createHash('sha256')
+        .update(await readFile(file))
+        .digest('hex')}`,
+    );
+    assert.deepEqual(await layerToErofs(converting), first);
+    await assert.rejects(layerToErofs({ ...converting, maxEntries: 3 }), { code: 'EFBIG' });
+    assert(!existsSync(converting.scratch));
   });
 
   it('handles trees', async () => {

@@ -3,6 +3,7 @@
 // Every function runs on a thread of its own and holds neither the event loop nor libuv's pool. What
 // fails is a NativeError: `code` is the errno's name as for Node's own errors, or null.
 import { existsSync } from 'node:fs';
+import { mkdir, utimes } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -11,6 +12,8 @@ import type {
   ApplyLayerOptions,
   CancelHandle,
   DiffLayerOptions,
+  ErofsImage,
+  MakeErofsOptions,
   MountEntry,
   Native,
   NativeMount,
@@ -25,6 +28,8 @@ export type {
   AppliedLayer,
   ApplyLayerOptions,
   DiffLayerOptions,
+  ErofsImage,
+  MakeErofsOptions,
   MountEntry,
   NativeError,
   NativeMount,
@@ -125,6 +130,48 @@ export function settleLayer(options: SettleLayerOptions, signal?: AbortSignal): 
  */
 export function diffLayer(options: DiffLayerOptions, signal?: AbortSignal): Promise<WrittenLayer> {
   return cancellable(signal, (cancel) => native().diffLayer({ ...options, cancel }));
+}
+
+/**
+ * Writes a directory as an EROFS image: types, owners, modes, times to the nanosecond, devices, hard links, holes
+ * and attributes, overlayfs's marks too. Nothing is synced. `EFBIG`, `E2BIG`: more than EROFS can hold.
+ */
+export function makeErofs(options: MakeErofsOptions, signal?: AbortSignal): Promise<ErofsImage> {
+  return cancellable(signal, (cancel) => native().makeErofs({ ...options, cancel }));
+}
+
+export interface LayerToConvert {
+  /** Path of a tar layer's blob; its content tells how it is compressed. */
+  readonly blob: string;
+  /** The image: made, or emptied first. */
+  readonly file: string;
+  /** A folder that does not exist, on a file system with room for the unpacked layer; gone afterwards in any case. */
+  readonly scratch: string;
+  /** Limits of the unpacked layer: bytes, entries. */
+  readonly maxSize: bigint | number;
+  readonly maxEntries: bigint | number;
+}
+
+/**
+ * Converts a tar layer to an EROFS layer: whiteouts become overlayfs's. A directory that an entry needs and the
+ * layer does not describe is root's with mode 0755 and of now, whatever lower layers say of it; else one layer gives
+ * the same bytes every time. Needs root, and a file system that holds trusted attributes and devices. Fails as
+ * applyLayer() and makeErofs() do.
+ */
+export async function layerToErofs(layer: LayerToConvert, signal?: AbortSignal): Promise<ErofsImage> {
+  const { blob, file, scratch, maxSize, maxEntries } = layer;
+  const root = path.join(scratch, 'root');
+  await mkdir(scratch, { mode: 0o700 });
+  try {
+    await mkdir(root, { mode: 0o755 });
+    const place = { root, lowers: [], userXattr: false, sync: false };
+    await applyLayer({ blob, offset: 0, length: null, compression: 'detect', ...place, maxSize, maxEntries }, signal);
+    // No layer describes its root: one image for one layer.
+    await utimes(root, 0, 0);
+    return await makeErofs({ root, file, epoch: null, digest: true }, signal);
+  } finally {
+    await removeTree(scratch);
+  }
 }
 
 /**

@@ -5,6 +5,7 @@
 #include "native/addon/job.h"
 #include "native/layer/apply.h"
 #include "native/layer/diff.h"
+#include "native/layer/erofs_image.h"
 
 namespace davit::addon {
 namespace {
@@ -22,6 +23,12 @@ Napi::Value unknown_compression(Napi::Env env, const std::string& where) {
   Napi::TypeError::New(env, where + ".compression: Unknown compression")
       .ThrowAsJavaScriptException();
   return env.Undefined();
+}
+
+std::optional<layer::Time> epoch_from(Arguments& arguments) {
+  auto epoch = arguments.object_or_null("epoch");
+  if (!epoch) return std::nullopt;
+  return layer::Time{epoch->integer("seconds"), epoch->integer("nanos")};
 }
 
 Napi::Value apply_layer(const Napi::CallbackInfo& info) {
@@ -86,9 +93,7 @@ Napi::Value diff_layer(const Napi::CallbackInfo& info) {
   options.marks.user = arguments.boolean("userXattr");
   std::string path = arguments.string("file");
   auto compression = compression_from(arguments.string("compression"));
-  if (auto epoch = arguments.object_or_null("epoch")) {
-    options.epoch = layer::Time{epoch->integer("seconds"), epoch->integer("nanos")};
-  }
+  options.epoch = epoch_from(arguments);
   SharedCancel cancel = arguments.cancel("cancel");
   if (arguments.failed()) return env.Undefined();
   if (!compression || *compression == layer::Compression::kDetect) {
@@ -112,12 +117,38 @@ Napi::Value diff_layer(const Napi::CallbackInfo& info) {
       });
 }
 
+Napi::Value make_erofs(const Napi::CallbackInfo& info) {
+  Arguments arguments(info, "makeErofs");
+  std::string root = arguments.string("root");
+  std::string path = arguments.string("file");
+  layer::ErofsOptions options;
+  options.epoch = epoch_from(arguments);
+  options.digest = arguments.boolean("digest");
+  SharedCancel cancel = arguments.cancel("cancel");
+  if (arguments.failed()) return info.Env().Undefined();
+  return run<layer::ErofsSummary>(
+      info.Env(), cancel,
+      [=](const layer::Cancel& token) -> Result<layer::ErofsSummary> {
+        int flags = O_RDWR | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC;
+        Fd file(open(path.c_str(), flags, 0600));
+        if (!file) return fail_errno("open \"" + path + "\"");
+        return layer::make_erofs(root, std::move(file), options, token);
+      },
+      [](Napi::Env env, const layer::ErofsSummary& summary) {
+        Napi::Object object = Napi::Object::New(env);
+        object.Set("digest", summary.digest);
+        object.Set("size", Napi::BigInt::New(env, summary.size));
+        return object;
+      });
+}
+
 }  // namespace
 
 void add_layers(Napi::Env env, Napi::Object exports) {
   exports.Set("applyLayer", Napi::Function::New<apply_layer>(env, "applyLayer"));
   exports.Set("settleLayer", Napi::Function::New<settle_layer>(env, "settleLayer"));
   exports.Set("diffLayer", Napi::Function::New<diff_layer>(env, "diffLayer"));
+  exports.Set("makeErofs", Napi::Function::New<make_erofs>(env, "makeErofs"));
 }
 
 }  // namespace davit::addon

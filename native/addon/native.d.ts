@@ -95,7 +95,12 @@ export interface DiffLayerOptions {
   readonly file: string;
   readonly compression: 'none' | 'gzip' | 'zstd';
   /** Not null: no time in the layer is later, and deletions have this one. */
-  readonly epoch: { readonly seconds: bigint | number; readonly nanos: number } | null;
+  readonly epoch: Epoch | null;
+}
+
+interface Epoch {
+  readonly seconds: bigint | number;
+  readonly nanos: number;
 }
 
 export interface WrittenLayer {
@@ -104,6 +109,23 @@ export interface WrittenLayer {
   readonly size: bigint;
   readonly uncompressedDigest: string;
   readonly uncompressedSize: bigint;
+}
+
+export interface MakeErofsOptions {
+  /** A directory; as an overlay's upper folder with its marks. */
+  readonly root: string;
+  /** Made, or emptied first. */
+  readonly file: string;
+  /** Not null: no time in the image is later. */
+  readonly epoch: Epoch | null;
+  /** Read the image again for its digest. */
+  readonly digest: boolean;
+}
+
+export interface ErofsImage {
+  /** `sha256:...` of the file; '' when it was not asked for. */
+  readonly digest: string;
+  readonly size: bigint;
 }
 
 export interface TreeUsage {
@@ -145,6 +167,7 @@ export interface Native {
   applyLayer(options: ApplyLayerOptions & Cancellable): Promise<AppliedLayer>;
   settleLayer(options: SettleLayerOptions & Cancellable): Promise<boolean>;
   diffLayer(options: DiffLayerOptions & Cancellable): Promise<WrittenLayer>;
+  makeErofs(options: MakeErofsOptions & Cancellable): Promise<ErofsImage>;
 
   removeTree(options: { readonly path: string } & Cancellable): Promise<void>;
   copyTree(options: { readonly from: string; readonly to: string } & Cancellable): Promise<void>;

@@ -2,12 +2,16 @@
 
 namespace davit::layer {
 
+Sha256::Raw Sha256::finish_raw() {
+  Raw raw;
+  nettle_sha256_digest(&state_, raw.size(), raw.data());
+  return raw;
+}
+
 std::string Sha256::finish() {
   constexpr char kHex[] = "0123456789abcdef";
-  uint8_t raw[SHA256_DIGEST_SIZE];
-  nettle_sha256_digest(&state_, sizeof raw, raw);
   std::string text = "sha256:";
-  for (uint8_t byte : raw) {
+  for (uint8_t byte : finish_raw()) {
     text += kHex[byte >> 4];
     text += kHex[byte & 15];
   }

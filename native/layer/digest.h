@@ -4,6 +4,7 @@
 
 #include <nettle/sha2.h>
 
+#include <array>
 #include <cstdint>
 #include <span>
 #include <string>
@@ -16,7 +17,10 @@ class Sha256 {
   void update(std::span<const uint8_t> bytes) {
     nettle_sha256_update(&state_, bytes.size(), bytes.data());
   }
-  // `sha256:` and 64 lower-case hexadecimal digits of everything so far; starts over.
+  using Raw = std::array<uint8_t, SHA256_DIGEST_SIZE>;
+  // The digest of everything so far; starts over.
+  Raw finish_raw();
+  // The same as `sha256:` and 64 lower-case hexadecimal digits.
   std::string finish();
 
  private:

@@ -6,44 +6,12 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
-#include <memory>
 #include <vector>
+
+#include "native/layer/copy_range.h"
 
 namespace davit::layer {
 namespace {
-
-constexpr size_t kCopyBuffer = 256 * 1024;
-
-Result<> copy_range(int from, int to, off_t begin, off_t end) {
-  off_t in = begin;
-  off_t out = begin;
-  while (in < end) {
-    ssize_t got = copy_file_range(from, &in, to, &out, static_cast<size_t>(end - in), 0);
-    if (got > 0) continue;
-    if (got == 0) return {};
-    if (errno == EINTR) continue;
-    if (errno != EXDEV && errno != EINVAL && errno != ENOSYS && errno != EOPNOTSUPP) {
-      return fail_errno("copy file data");
-    }
-    break;
-  }
-  auto buffer = std::make_unique_for_overwrite<char[]>(kCopyBuffer);
-  while (in < end) {
-    size_t want = std::min(kCopyBuffer, static_cast<size_t>(end - in));
-    ssize_t got = pread(from, buffer.get(), want, in);
-    if (got < 0 && errno == EINTR) continue;
-    if (got < 0) return fail_errno("read file data");
-    if (got == 0) return {};
-    for (ssize_t done = 0; done < got;) {
-      ssize_t put = pwrite(to, buffer.get() + done, static_cast<size_t>(got - done), in + done);
-      if (put < 0 && errno == EINTR) continue;
-      if (put < 0) return fail_errno("write file data");
-      done += put;
-    }
-    in += got;
-  }
-  return {};
-}
 
 // Shares the content if the file system can, else copies it hole by hole.
 Result<> copy_content(int from, int to, off_t size) {
@@ -58,7 +26,7 @@ Result<> copy_content(int from, int to, off_t size) {
       begin = at;
       end = size;
     }
-    DAVIT_TRY(copy_range(from, to, begin, std::min(end, size)));
+    DAVIT_TRY(copy_range(from, begin, to, begin, std::min(end, size) - begin));
     at = end;
   }
   return {};
