@@ -1,25 +1,22 @@
 // Exporting: images with all that they need, as one archive.
 import type { Content } from '../content/api.ts';
 import type { Images } from '../images/api.ts';
-import type { Leases } from '../leases/api.ts';
 import { notFound, notImplemented } from '../lib/errors.ts';
-import type { Logger } from '../lib/log.ts';
 import { samePlatform } from '../lib/platforms.ts';
 import type { Transfers } from './api.ts';
 import { writeArchive } from './archive/write.ts';
-import { withLease } from './lease.ts';
+import type { Hold } from './lease.ts';
 import { descriptorOfImage } from './store.ts';
 
 export interface ExportDeps {
   readonly content: Content;
   readonly images: Images;
-  readonly leases: Leases;
-  readonly log: Logger;
+  readonly hold: Hold;
 }
 
-export function createExport({ content, images, leases, log }: ExportDeps): Transfers['export'] {
+export function createExport({ content, images, hold }: ExportDeps): Transfers['export'] {
   return (scope, from, to, report) =>
-    withLease(leases, log, scope, async ({ namespace }) => {
+    hold(scope, 'export', async ({ namespace }) => {
       const line = (event: string): void =>
         report({ event, name: '', parents: [], progress: 0, total: 0, descriptor: undefined });
       if (from.extraReferences.some(({ isPrefix }) => isPrefix)) {

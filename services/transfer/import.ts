@@ -1,16 +1,14 @@
 // Importing: an archive's blobs first, then what each image needs of them, then the images' names.
 import type { Content } from '../content/api.ts';
 import type { Images } from '../images/api.ts';
-import type { Leases } from '../leases/api.ts';
 import { Failure, isNotFound, notFound } from '../lib/errors.ts';
-import type { Logger } from '../lib/log.ts';
 import { samePlatform } from '../lib/platforms.ts';
 import type { StorePlace, Transfers } from './api.ts';
 import { readArchive } from './archive/read.ts';
 import { isIndex, type Descriptor } from './documents.ts';
 import type { ImageUnpacker } from './image.ts';
 import { addLabels, neededLabels } from './labels.ts';
-import { withLease } from './lease.ts';
+import type { Hold } from './lease.ts';
 import { readChildren } from './read.ts';
 import { importedNames, storedNames, storeImage } from './store.ts';
 import { Tracker } from './tracker.ts';
@@ -18,19 +16,18 @@ import { Tracker } from './tracker.ts';
 export interface ImportDeps {
   readonly content: Content;
   readonly images: Images;
-  readonly leases: Leases;
-  readonly log: Logger;
+  readonly hold: Hold;
   readonly unpackImage: ImageUnpacker;
 }
 
-export function createImport({ content, images, leases, log, unpackImage }: ImportDeps): Transfers['import'] {
+export function createImport({ content, images, hold, unpackImage }: ImportDeps): Transfers['import'] {
   return (scope, archive, to, report, signal) =>
-    withLease(leases, log, scope, async (held) => {
+    hold(scope, 'import', async (held) => {
       const tracker = new Tracker(report, to.name, 'downloading');
       const { namespace } = held;
 
       /** The labels by which an image holds its content; unpacks what is wanted. */
-      const hold = async (descriptor: Descriptor, parent: Descriptor | undefined): Promise<void> => {
+      const needed = async (descriptor: Descriptor, parent: Descriptor | undefined): Promise<void> => {
         if (!content.has(namespace, descriptor.digest)) {
           throw notFound(`archive: ${descriptor.mediaType} ${descriptor.digest} is named, but not there`);
         }
@@ -38,7 +35,7 @@ export function createImport({ content, images, leases, log, unpackImage }: Impo
         const children = await readChildren(content, namespace, descriptor);
         await addLabels(content, namespace, descriptor.digest, neededLabels(children));
         const wanted = children.filter((child) => !isIndex(descriptor.mediaType) || selected(to, child));
-        for (const child of wanted) await hold(child, descriptor);
+        for (const child of wanted) await needed(child, descriptor);
         tracker.enter(descriptor, 'complete');
         const here = (): Promise<void> => Promise.resolve();
         if (children.length > 0) await unpackImage(held, to, descriptor, children, tracker, here, signal);
@@ -47,7 +44,7 @@ export function createImport({ content, images, leases, log, unpackImage }: Impo
       try {
         tracker.line('Importing');
         const { index, images: found } = await readArchive(content, held, archive.bytes, archive, signal);
-        for (const image of found.filter((each) => selected(to, each))) await hold(image, undefined);
+        for (const image of found.filter((each) => selected(to, each))) await needed(image, undefined);
         const stored: [names: readonly string[], descriptor: Descriptor][] = found.map((image) => [
           importedNames(to, image),
           image,

@@ -2,9 +2,8 @@
 // all below it are here.
 import type { Content } from '../content/api.ts';
 import type { Images } from '../images/api.ts';
-import type { Leases, Scope } from '../leases/api.ts';
+import type { Scope } from '../leases/api.ts';
 import { Failure, invalidArgument, notFound } from '../lib/errors.ts';
-import type { Logger } from '../lib/log.ts';
 import { formatPlatform, samePlatform } from '../lib/platforms.ts';
 import type { Reference } from '../lib/references.ts';
 import type { StorePlace, Transfers } from './api.ts';
@@ -12,7 +11,7 @@ import { isConfig, isIndex, isManifest, MAX_DOCUMENT, type Descriptor } from './
 import type { Downloader } from './download.ts';
 import type { ImageUnpacker } from './image.ts';
 import { addLabels, neededLabels, sourceLabel } from './labels.ts';
-import { withLease } from './lease.ts';
+import type { Hold } from './lease.ts';
 import { createLimit, type Limit } from '../lib/limit.ts';
 import { readChildren } from './read.ts';
 import type { Repository } from './registry/client.ts';
@@ -24,8 +23,7 @@ import { Tracker } from './tracker.ts';
 export interface PullDeps {
   readonly content: Content;
   readonly images: Images;
-  readonly leases: Leases;
-  readonly log: Logger;
+  readonly hold: Hold;
   readonly download: Downloader;
   readonly unpackImage: ImageUnpacker;
   readonly open: OpenRepository;
@@ -49,7 +47,7 @@ const MAX_DEPTH = 4;
 const MAX_DOCUMENTS = 2000;
 
 export function createPull(deps: PullDeps): Transfers['pull'] {
-  const { content, images, leases, log, download, unpackImage } = deps;
+  const { content, images, hold, download, unpackImage } = deps;
 
   /** The blob is here, labelled with where it came from and with `more`. */
   async function fetch(pull: Pull, descriptor: Descriptor, signal: AbortSignal): Promise<void> {
@@ -129,7 +127,7 @@ export function createPull(deps: PullDeps): Transfers['pull'] {
   }
 
   return (scope, from, to, report, signal) =>
-    withLease(leases, log, scope, async (held) => {
+    hold(scope, `pull ${from.reference}`, async (held) => {
       const { repository, reference } = deps.open(from);
       const tracker = new Tracker(report, to.name || from.reference, 'downloading');
       const place = `OCI Registry (${from.reference})`;

@@ -12,6 +12,7 @@ import { createExport } from './export.ts';
 import { createImageUnpacker } from './image.ts';
 import { createImport } from './import.ts';
 import { createJobs } from './jobs.ts';
+import { createHold } from './lease.ts';
 import { createPull } from './pull.ts';
 import { createPush } from './push.ts';
 import { createRepositories } from './repositories.ts';
@@ -46,11 +47,12 @@ export function createTransfers(deps: TransfersDeps, options: TransfersOptions):
   const download = createDownloader({ content, jobs: createJobs() });
   const unpack = createUnpacker({ ...deps, jobs: createJobs() });
   const unpackImage = createImageUnpacker({ ...deps, unpack, discardLayers: options.discardLayers });
+  const hold = createHold(deps);
   return {
-    pull: createPull({ ...deps, download, unpackImage, open, maxDownloads: options.maxDownloads }),
+    pull: createPull({ ...deps, hold, download, unpackImage, open, maxDownloads: options.maxDownloads }),
     push: createPush({ ...deps, upload: createUploader(content), open, maxUploads: options.maxUploads }),
-    import: createImport({ ...deps, unpackImage }),
-    export: createExport(deps),
+    import: createImport({ ...deps, hold, unpackImage }),
+    export: createExport({ ...deps, hold }),
     tag: createTag(deps.images),
   };
 }

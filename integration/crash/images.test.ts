@@ -1,0 +1,267 @@
+// kill -9 at random moments while images are pulled, loaded, unpacked, committed and deleted in two namespaces.
+//
+// IMAGE_CRASHES sets how often (default 3).
+import { strict as assert } from 'node:assert';
+import { randomBytes, randomInt } from 'node:crypto';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { Readable } from 'node:stream';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { after, before, describe, it } from 'mocha';
+import type { Client } from '../../client/connect.ts';
+import { isNotFound } from '../../client/errors.ts';
+import { importImages } from '../../client/images/import.ts';
+import { hostPlatform } from '../../client/images/platform.ts';
+import { fromWire, readImage } from '../../client/images/resolve.ts';
+import { pullImage } from '../../client/images/transfer.ts';
+import { unpack } from '../../client/images/unpack.ts';
+import { collect, present } from '../harness/expect.ts';
+import { useDaemon } from '../harness/fixture.ts';
+import { makeImage, makeLayer, ociArchive, sha256, type Layer, type TestImage } from '../harness/image.ts';
+import { imageNeeds, layerFolders, unneeded } from '../harness/needed.ts';
+import { seed, startRegistry, wireTo, type TestRegistry, type Wire } from '../harness/registry.ts';
+import { chainId, descriptor, putBlob } from '../harness/store.ts';
+import { targetOf } from '../harness/target.ts';
+
+const ROUNDS = Number(process.env['IMAGE_CRASHES'] ?? 3);
+const IMAGES = 4;
+const LONGEST_MS = 900;
+/** Of each connection; the daemon keeps what came in pieces of half a mebibyte. */
+const RATE = 8 * 1024 * 1024;
+const PULLED = 0.6;
+const snapshotter = 'overlayfs';
+/** On leases that are the daemon's own. */
+const TRANSFER = 'io.davit/transfer';
+
+/** What a client knows of an image: as it was told, or what it was about when the daemon went. */
+type State = 'there' | 'gone' | 'pulling' | 'loading' | 'unknown';
+type States = Map<string, State>;
+
+(targetOf(process.env) === 'davit' ? describe : describe.skip)(`images of a killed daemon: ${ROUNDS} rounds`, () => {
+  const t = useDaemon();
+  const folder = mkdtempSync('/tmp/davit-crash-');
+  const images = new Map<string, TestImage>();
+  /** Digest of the file `own` of every committed snapshot that there can be, by the snapshot's name. */
+  const files = new Map<string, string>();
+  let registry: TestRegistry;
+  let wire: Wire;
+
+  before(async () => {
+    registry = await startRegistry({ folder: path.join(folder, 'data') });
+    wire = await wireTo(registry.host);
+    wire.slow(RATE);
+    const shared = layer(200_000);
+    for (let at = 0; at < IMAGES; at += 1) {
+      const image = makeImage(`${wire.host}/test/image${at}:1`, [shared, layer(2_500_000), layer(1_200_000)]);
+      for (const [index] of image.layers.entries()) {
+        const chain = image.layers.slice(0, index + 1);
+        files.set(chainId(chain.map(({ diffId }) => diffId)), present(own.get(chain.at(-1) as Layer)));
+      }
+      images.set(image.name, image);
+      await seed(registry.host, `test/image${at}`, '1', image);
+    }
+  });
+  after(async () => {
+    await wire?.close();
+    await registry?.stop();
+    rmSync(folder, { recursive: true, force: true });
+  });
+
+  const own = new Map<Layer, string>();
+  function layer(size: number): Layer {
+    const content = randomBytes(size);
+    const small = Array.from({ length: 30 }, (_, at) => ({ name: `d/${size}/small-${at}`, content: randomBytes(50) }));
+    const made = makeLayer([{ name: 'd', type: 'directory' }, ...small, { name: 'own', content }]);
+    own.set(made, sha256(content));
+    return made;
+  }
+
+  const pull = (client: Client, name: string): Promise<void> =>
+    pullImage(
+      client,
+      { reference: name, plainHttp: true, credentials: () => Promise.resolve(undefined) },
+      { name, platforms: [hostPlatform()], labels: {}, allMetadata: false, snapshotter },
+    );
+
+  /** Under a lease that stays when the work fails, as that of a client does that died, too. */
+  async function held<T>(client: Client, work: (client: Client) => Promise<T>): Promise<T> {
+    const { lease } = await client.leases.Create({});
+    const id = present(lease).id;
+    const done = await work(client.with({ lease: id }));
+    await client.leases.Delete({ id });
+    return done;
+  }
+
+  /** As `davit load` does. */
+  const load = (client: Client, image: TestImage): Promise<void> =>
+    held(client, async (leased) => {
+      const archive = Readable.from([ociArchive([image])]);
+      const names = { baseName: '', onlyBaseName: false, digests: false, skipDigestForNamed: false };
+      await importImages(leased, archive, { ...names, compress: false, platform: undefined });
+      const { manifest, config } = await readImage(leased, image.manifest, hostPlatform());
+      await unpack(leased, manifest, config, { snapshotter });
+    });
+
+  /** A further layer on an image that is unpacked here, as a new image. */
+  const commit = (client: Client, base: TestImage, name: string): Promise<void> =>
+    held(client, async (leased) => {
+      const parent = chainId(base.layers.map(({ diffId }) => diffId));
+      const key = `commit ${name}`;
+      const { mounts } = await leased.snapshots.Prepare({ snapshotter, key, parent });
+      const upper = present(mounts[0]?.options.find((option) => option.startsWith('upperdir='))).slice(9);
+      writeFileSync(path.join(upper, 'committed'), randomBytes(100_000));
+      const view = await leased.snapshots.View({ snapshotter, key: `${key} below`, parent });
+      const { diff } = await leased.diff.Diff({
+        left: view.mounts,
+        right: mounts,
+        media_type: 'application/vnd.oci.image.layer.v1.tar+gzip',
+      });
+      const top = fromWire(present(diff));
+      const { info } = await leased.content.Info({ digest: top.digest });
+      const diffId = present(info).labels['containerd.io/uncompressed'] ?? '';
+      const made = { descriptor: top, diffId, bytes: Buffer.alloc(0) };
+      const image = makeImage(name, [...base.layers, made]);
+      await putBlob(leased, present(image.blobs.get(image.config.digest)));
+      const refs = [image.config, ...image.layers.map((each) => each.descriptor)];
+      await putBlob(
+        leased,
+        present(image.blobs.get(image.manifest.digest)),
+        Object.fromEntries(refs.map(({ digest }, at) => [`containerd.io/gc.ref.content.${at}`, digest])),
+      );
+      await leased.images.Create({ image: { name, target: descriptor(image.manifest) } });
+    });
+
+  async function act(client: Client, states: States): Promise<void> {
+    const name = [...images.keys()][randomInt(IMAGES)] ?? '';
+    const image = present(images.get(name));
+    if (states.get(name) !== 'there') {
+      const pulls = Math.random() < PULLED;
+      states.set(name, pulls ? 'pulling' : 'loading');
+      await (pulls ? pull(client, name) : load(client, image));
+      states.set(name, 'there');
+      return;
+    }
+    const committed = `committed/${client.namespace}:${states.size}`;
+    const gone = randomInt(2) === 0 ? name : [...states.keys()].find((each) => each.startsWith('committed/'));
+    if (gone === undefined || (gone !== name && randomInt(2) === 0)) {
+      states.set(committed, 'unknown');
+      await commit(client, image, committed);
+      states.set(committed, 'there');
+    } else if (states.get(gone) === 'there') {
+      states.set(gone, 'unknown');
+      await client.images.Delete({ name: gone, sync: randomInt(2) === 0 });
+      states.set(gone, 'gone');
+    }
+  }
+
+  const whole = async (client: Client): Promise<string[]> => {
+    const { problems, snapshots } = await imageNeeds(t.daemon, client);
+    const damaged: string[] = [];
+    for await (const { info } of client.snapshots.List({ snapshotter }))
+      for (const { name, kind } of info) {
+        if (kind !== 3) continue;
+        const [top] = await layerFolders(client, name).catch((error: unknown) => {
+          // The collection after a start takes what no image needs.
+          if (!isNotFound(error) || snapshots.has(name)) throw error;
+          return [];
+        });
+        if (top === undefined) continue;
+        const found = sha256(readFileSync(path.join(top, 'own')));
+        if (found !== files.get(name)) damaged.push(`snapshot ${name}: its file is damaged`);
+      }
+    return [...problems, ...damaged];
+  };
+
+  /** Pulls again what was being pulled; the number of bytes that were here already. */
+  async function resume(client: Client, name: string): Promise<number> {
+    const here = new Set(
+      (await collect(client.content.List({}))).flatMap(({ info }) => info.map(({ digest }) => digest)),
+    );
+    const { statuses } = await client.content.ListStatuses({});
+    const offsets = new Map(statuses.map(({ ref, offset }) => [ref.slice(ref.indexOf('-') + 1), Number(offset)]));
+    const before = wire.requests.length;
+    await pull(client, name);
+    let kept = [...(images.get(name)?.blobs ?? [])].reduce(
+      (sum, [digest, { length }]) => sum + (here.has(digest) ? length : 0),
+      0,
+    );
+    for (const line of wire.requests.slice(before)) {
+      const [, digest = '', from = '0'] = /^GET \/v2\/\S+\/(sha256:\w{64})(?: bytes=(\d+)-)?$/.exec(line) ?? [];
+      if (digest === '') continue;
+      assert.ok(!here.has(digest), `${line}: it was here, whole`);
+      assert.equal(Number(from), offsets.get(digest) ?? 0, `${line}: ${offsets.get(digest) ?? 0} bytes were here`);
+      kept += Number(from);
+    }
+    return kept;
+  }
+
+  it('show nothing half done, go on where they were, and leave nothing', async function () {
+    this.timeout(60_000 + ROUNDS * 30_000);
+    const namespaces = [t.inNewNamespace().namespace, t.inNewNamespace().namespace];
+    const all = new Map(namespaces.map((name): [string, States] => [name, new Map()]));
+    const totals = { acts: 0, pulling: 0, kept: 0 };
+    for (let round = 0; round < ROUNDS; round += 1) {
+      let over = false;
+      const busy = namespaces.map((namespace) => t.newConnection().with({ namespace }));
+      const loads = busy.map(async (client) => {
+        while (!over) {
+          await act(client, present(all.get(client.namespace))).catch((error: unknown) => {
+            if (!over) throw error;
+          });
+          totals.acts += 1;
+        }
+      });
+      await Promise.race([sleep(Math.random() * LONGEST_MS), ...loads]);
+      over = true;
+      await t.restart('kill', async () => {
+        for (const client of busy) client.close();
+        await Promise.all(loads);
+      });
+
+      const clients = namespaces.map((namespace) => t.newConnection().with({ namespace }));
+      for (const client of clients) {
+        const states = present(all.get(client.namespace));
+        assert.deepEqual(await whole(client), [], `round ${round}`);
+        const there = new Set((await client.images.List({})).images.map(({ name }) => name));
+        for (const [name, state] of states) {
+          if (state === 'there' || state === 'gone')
+            assert.equal(there.has(name), state === 'there', `round ${round}: ${name} should be ${state}`);
+          if (state === 'loading') await load(client, present(images.get(name)));
+          if (state === 'pulling') {
+            totals.pulling += 1;
+            totals.kept += await resume(client, name);
+          }
+          if (state === 'loading' || state === 'pulling') there.add(name);
+        }
+        for (const name of states.keys()) states.set(name, there.has(name) ? 'there' : 'gone');
+        const { snapshots } = await imageNeeds(t.daemon, client);
+        for (const [name, { layers }] of images)
+          assert.equal(
+            snapshots.has(chainId(layers.map(({ diffId }) => diffId))),
+            there.has(name),
+            `${name} is unpacked`,
+          );
+        // The clients' own, which would end by themselves.
+        for (const { id, labels } of (await client.leases.List({})).leases)
+          if (!(TRANSFER in labels)) await client.leases.Delete({ id });
+      }
+      assert.deepEqual(await unneeded(t.daemon, clients), [], `round ${round}`);
+      for (const client of clients) client.close();
+    }
+    console.log(
+      `      ${totals.acts} things done; ${totals.pulling} pulls went on, ${totals.kept} bytes were here already`,
+    );
+
+    for (const namespace of namespaces) {
+      const client = t.newConnection().with({ namespace });
+      for (const { name } of (await client.images.List({})).images) await client.images.Delete({ name, sync: true });
+    }
+    assert.deepEqual(
+      await unneeded(
+        t.daemon,
+        namespaces.map((namespace) => t.client.with({ namespace })),
+      ),
+      [],
+    );
+  });
+});
