@@ -105,9 +105,11 @@ MINUTES ?= 10
 soak: build ## Kills, power cuts and endurance for about MINUTES minutes, 10 if not given (root)
 	@scripts/install-deps.sh test
 	@CRASH_ROUNDS=$$(($(MINUTES) * 8)) POWER_CUTS=$$(($(MINUTES) * 5)) SOAK_COUNT=$$(($(MINUTES) * 100)) \
+		IMAGE_CRASHES=$$(($(MINUTES) * 3)) GC_HISTORIES=$$(($(MINUTES) * 2)) \
 		$(NPM_BIN)/mocha --config .mocharc.json --reporter spec --timeout 120000 \
 		dist/integration/crash/random-kills.test.js dist/integration/crash/power-cut.test.js \
-		dist/integration/crash/soak.test.js dist/integration/hard/rude-clients.test.js
+		dist/integration/crash/soak.test.js dist/integration/crash/images.test.js \
+		dist/integration/api/collector.test.js dist/integration/hard/rude-clients.test.js
 
 .PHONY: fuzz
 fuzz: ## Fuzz every parser for MINUTES minutes each with libFuzzer (root; needs clang)

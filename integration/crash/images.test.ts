@@ -131,6 +131,21 @@ type States = Map<string, State>;
       await leased.images.Create({ image: { name, target: descriptor(image.manifest) } });
     });
 
+  /** Does one thing after the other until it is told to stop; the daemon may be gone at any moment. */
+  async function keepBusy(
+    client: Client,
+    states: States,
+    stopped: () => boolean,
+    totals: { acts: number },
+  ): Promise<void> {
+    while (!stopped()) {
+      await act(client, states).catch((error: unknown) => {
+        if (!stopped()) throw error;
+      });
+      totals.acts += 1;
+    }
+  }
+
   async function act(client: Client, states: States): Promise<void> {
     const name = [...images.keys()][randomInt(IMAGES)] ?? '';
     const image = present(images.get(name));
@@ -203,14 +218,7 @@ type States = Map<string, State>;
     for (let round = 0; round < ROUNDS; round += 1) {
       let over = false;
       const busy = namespaces.map((namespace) => t.newConnection().with({ namespace }));
-      const loads = busy.map(async (client) => {
-        while (!over) {
-          await act(client, present(all.get(client.namespace))).catch((error: unknown) => {
-            if (!over) throw error;
-          });
-          totals.acts += 1;
-        }
-      });
+      const loads = busy.map((client) => keepBusy(client, present(all.get(client.namespace)), () => over, totals));
       await Promise.race([sleep(Math.random() * LONGEST_MS), ...loads]);
       over = true;
       await t.restart('kill', async () => {

@@ -16,6 +16,16 @@ export async function putBlob(
   bytes: Uint8Array,
   labels: Readonly<Record<string, string>> = {},
 ): Promise<string> {
+  await makeBlob(client, bytes, labels);
+  return sha256(bytes);
+}
+
+/** As putBlob(); gives whether it was not there before. */
+export async function makeBlob(
+  client: Client,
+  bytes: Uint8Array,
+  labels: Readonly<Record<string, string>>,
+): Promise<boolean> {
   const digest = sha256(bytes);
   const call = client.content.Write();
   const ask = async (message: Input<WriteContentRequest>): Promise<void> => {
@@ -36,10 +46,11 @@ export async function putBlob(
     await ask({ action: WRITE.COMMIT, ...common, offset: String(bytes.length), labels });
   } catch (error) {
     if (!isAlreadyExists(error)) throw error;
+    return false;
   } finally {
     call.cancel();
   }
-  return digest;
+  return true;
 }
 
 export async function getBlob(

@@ -9,6 +9,8 @@ import { createLeases } from '../../leases/store.ts';
 import type { Logger } from '../../lib/log.ts';
 import type { Namespaces } from '../../namespaces/api.ts';
 import { createNamespaces } from '../../namespaces/store.ts';
+import type { Driver } from '../../snapshots/api.ts';
+import { createSnapshots, type DaemonSnapshots } from '../../snapshots/snapshots.ts';
 import { createGarbageCollector, type RunningCollector } from '../gc.ts';
 import type { GcOptions } from '../gc-scheduler.ts';
 import { MetadataStore } from '../store.ts';
@@ -21,6 +23,7 @@ export interface Slices extends AsyncDisposable {
   readonly images: Images;
   readonly containers: ContainerStore;
   readonly content: ContentStore;
+  readonly snapshots: DaemonSnapshots;
   /** `namespace topic first-field` of everything that was published. */
   readonly published: string[];
   /** Warnings and errors that were logged. */
@@ -32,6 +35,7 @@ export interface SlicesOptions {
   readonly gc?: Partial<GcOptions>;
   /** Where content is, when not in the folder. */
   readonly content?: string;
+  readonly drivers?: readonly Driver[];
 }
 
 /** Collection runs only when a test asks for it, unless `gc` says otherwise. */
@@ -68,8 +72,13 @@ export async function openSlices(folder: string, options: SlicesOptions = {}): P
     folder: options.content ?? path.join(folder, 'content'),
     sharing: options.sharing ?? 'shared',
   });
+  const snapshots = createSnapshots(
+    { metadata, gc, leases, namespaces, events, log, boot: 'boot' },
+    options.drivers ?? [],
+  );
   await metadata.open();
   await content.start();
+  await snapshots.recover();
   gc.start();
   return {
     metadata,
@@ -79,11 +88,13 @@ export async function openSlices(folder: string, options: SlicesOptions = {}): P
     images,
     containers,
     content,
+    snapshots,
     published,
     logged,
     async [Symbol.asyncDispose]() {
       await gc.stop();
       await content.stop();
+      await snapshots.close();
       await metadata.close();
     },
   };
