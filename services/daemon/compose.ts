@@ -224,10 +224,16 @@ function unpacking({ plugins }: Config, drivers: readonly Driver[], log: Logger)
 
 function transferOptions({ plugins }: Config) {
   const local = plugins['io.containerd.transfer.v1.local'];
+  const verifiers = plugins['io.containerd.image-verifier.v1.bindir'];
   return {
     hostsFolders: local.config_path.split(':').filter((folder) => folder !== ''),
     maxDownloads: Math.max(1, local.max_concurrent_downloads),
     maxUploads: Math.max(1, local.max_concurrent_uploaded_layers),
+    verifiers: {
+      folder: verifiers.bin_dir,
+      most: verifiers.max_verifiers,
+      timeout: parseDuration(verifiers.per_verifier_timeout),
+    },
     discardLayers: plugins['io.davit.unpack.v1'].discard_unpacked_layers,
     environment: process.env,
   };

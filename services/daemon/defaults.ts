@@ -56,6 +56,8 @@ export interface Plugins {
     max_concurrent_downloads: number;
     max_concurrent_uploaded_layers: number;
   };
+  /** Programs that say whether an image may be pulled; max_verifiers below 0 for no limit. */
+  'io.containerd.image-verifier.v1.bindir': { bin_dir: string; max_verifiers: number; per_verifier_timeout: string };
   'io.containerd.runtime.v2.task': { platforms: string[]; sched_core: boolean };
   /** davit's own: what layers may hold unpacked, and whether they are unpacked as soon as their blob is complete. */
   'io.davit.unpack.v1': {
@@ -119,6 +121,11 @@ export function defaults(): Config {
         config_path: '/etc/davit/certs.d:/etc/containerd/certs.d:/etc/docker/certs.d',
         max_concurrent_downloads: 3,
         max_concurrent_uploaded_layers: 3,
+      },
+      'io.containerd.image-verifier.v1.bindir': {
+        bin_dir: '/opt/containerd/image-verifier/bin',
+        max_verifiers: 10,
+        per_verifier_timeout: '10s',
       },
       'io.containerd.runtime.v2.task': { platforms: ['linux/amd64'], sched_core: false },
       'io.davit.unpack.v1': {

@@ -31,6 +31,7 @@ const TYPES = {
   snapshotter: 'io.containerd.snapshotter.v1',
   streaming: 'io.containerd.streaming.v1',
   transfer: 'io.containerd.transfer.v1',
+  verifier: 'io.containerd.image-verifier.v1',
 } as const;
 
 /** Services by full name: the id of the plugin that serves them, and what else is there when they are. */
@@ -79,7 +80,9 @@ export function describePlugins({ services, snapshotters, contentRoot, metadataR
     plugins.push(plugin(TYPES.differ, 'walking', { platform: true, requires: [TYPES.metadata] }));
   }
   if (served.has('containerd.services.streaming.v1.Streaming')) plugins.push(plugin(TYPES.streaming, 'manager'));
-  if (served.has('containerd.services.transfer.v1.Transfer')) plugins.push(plugin(TYPES.transfer, 'local'));
+  if (served.has('containerd.services.transfer.v1.Transfer')) {
+    plugins.push(plugin(TYPES.verifier, 'bindir'), plugin(TYPES.transfer, 'local', { requires: [TYPES.verifier] }));
+  }
   for (const service of services) {
     const known = SERVICES[service];
     if (known !== undefined) plugins.push(plugin(TYPES.grpc, known[0], { requires: known[1] }));

@@ -19,6 +19,7 @@ import type { OpenRepository } from './repositories.ts';
 import { storedNames, storeImage } from './store.ts';
 import { together } from './together.ts';
 import { Tracker } from './tracker.ts';
+import type { Verifiers } from './verifiers/verify.ts';
 
 export interface PullDeps {
   readonly content: Content;
@@ -27,6 +28,7 @@ export interface PullDeps {
   readonly download: Downloader;
   readonly unpackImage: ImageUnpacker;
   readonly open: OpenRepository;
+  readonly verifiers: Verifiers;
   /** Blobs of one image at a time. */
   readonly maxDownloads: number;
 }
@@ -136,6 +138,7 @@ export function createPull(deps: PullDeps): Transfers['pull'] {
         const descriptor = await repository.resolve(signal).catch((error: unknown) => {
           throw error instanceof Failure ? error.in(`failed to resolve image: ${from.reference}`) : error;
         });
+        await deps.verifiers.verify(from.reference, descriptor, signal);
         tracker.line(`Pulling from ${place}`);
         tracker.image('fetching image content', to.name || from.reference, descriptor);
         tracker.add(descriptor, undefined);

@@ -19,6 +19,7 @@ import { createRepositories } from './repositories.ts';
 import { createTag } from './tag.ts';
 import { createUnpacker } from './unpack.ts';
 import { createUploader } from './upload.ts';
+import { createVerifiers } from './verifiers/verify.ts';
 
 export interface TransfersDeps {
   readonly content: Content;
@@ -37,6 +38,8 @@ export interface TransfersOptions {
   readonly maxUploads: number;
   /** Layers that are unpacked are left to garbage collection. */
   readonly discardLayers: boolean;
+  /** The programs that say whether an image may be pulled; `timeout` in milliseconds. */
+  readonly verifiers: { readonly folder: string; readonly most: number; readonly timeout: number };
   /** Where proxies are named. */
   readonly environment: NodeJS.ProcessEnv;
 }
@@ -49,7 +52,15 @@ export function createTransfers(deps: TransfersDeps, options: TransfersOptions):
   const unpackImage = createImageUnpacker({ ...deps, unpack, discardLayers: options.discardLayers });
   const hold = createHold(deps);
   return {
-    pull: createPull({ ...deps, hold, download, unpackImage, open, maxDownloads: options.maxDownloads }),
+    pull: createPull({
+      ...deps,
+      hold,
+      download,
+      unpackImage,
+      open,
+      verifiers: createVerifiers({ ...options.verifiers, log: deps.log }),
+      maxDownloads: options.maxDownloads,
+    }),
     push: createPush({ ...deps, upload: createUploader(content), open, maxUploads: options.maxUploads }),
     import: createImport({ ...deps, hold, unpackImage }),
     export: createExport({ ...deps, hold }),
