@@ -4,6 +4,8 @@
 
 #include <napi.h>
 
+#include "native/layer/usage.h"
+
 namespace davit::addon {
 
 void add_mounts(Napi::Env env, Napi::Object exports);
@@ -11,5 +13,8 @@ void add_layers(Napi::Env env, Napi::Object exports);
 void add_trees(Napi::Env env, Napi::Object exports);
 void add_programs(Napi::Env env, Napi::Object exports);
 void add_ask(Napi::Env env, Napi::Object exports);
+
+// A TreeUsage.
+Napi::Object usage_to_js(Napi::Env env, const layer::Usage& usage);
 
 }  // namespace davit::addon

@@ -66,6 +66,8 @@ Napi::Value apply_layer(const Napi::CallbackInfo& info) {
         object.Set("entries", Napi::BigInt::New(result_env, summary.entries));
         object.Set("implied", Napi::BigInt::New(result_env, summary.implied));
         object.Set("marked", Napi::BigInt::New(result_env, summary.marked));
+        object.Set("usage", result_env.Null());
+        if (summary.usage) object.Set("usage", usage_to_js(result_env, *summary.usage));
         return object;
       });
 }

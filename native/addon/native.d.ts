@@ -76,6 +76,8 @@ export interface AppliedLayer {
   readonly implied: bigint;
   /** Whiteouts and opaque directories. */
   readonly marked: bigint;
+  /** What the root takes now; null when it was not empty, or something was removed: only the tree tells then. */
+  readonly usage: TreeUsage | null;
 }
 
 export interface SettleLayerOptions {

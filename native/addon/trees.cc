@@ -61,12 +61,7 @@ Napi::Value disk_usage(const Napi::CallbackInfo& info) {
   return run<layer::Usage>(
       info.Env(), cancel,
       [path](const layer::Cancel& token) { return layer::disk_usage(path, token); },
-      [](Napi::Env env, const layer::Usage& usage) {
-        Napi::Object object = Napi::Object::New(env);
-        object.Set("bytes", Napi::BigInt::New(env, usage.bytes));
-        object.Set("inodes", Napi::BigInt::New(env, usage.inodes));
-        return object;
-      });
+      usage_to_js);
 }
 
 Napi::Value sync_file_system(const Napi::CallbackInfo& info) {
@@ -78,6 +73,13 @@ Napi::Value sync_file_system(const Napi::CallbackInfo& info) {
 }
 
 }  // namespace
+
+Napi::Object usage_to_js(Napi::Env env, const layer::Usage& usage) {
+  Napi::Object object = Napi::Object::New(env);
+  object.Set("bytes", Napi::BigInt::New(env, usage.bytes));
+  object.Set("inodes", Napi::BigInt::New(env, usage.inodes));
+  return object;
+}
 
 void add_trees(Napi::Env env, Napi::Object exports) {
   exports.Set("removeTree", Napi::Function::New<remove_tree>(env, "removeTree"));

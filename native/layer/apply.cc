@@ -63,6 +63,7 @@ Result<ApplySummary> apply(Fd blob, int64_t offset, int64_t length, Compression 
   summary.size = content.size;
   summary.implied = tree->implied();
   summary.marked = tree->marked();
+  if (tree->tally().known()) summary.usage = tree->tally().usage();
   return summary;
 }
 

@@ -7,12 +7,14 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "native/layer/cancel.h"
 #include "native/layer/decompress.h"
 #include "native/layer/metadata.h"
+#include "native/layer/usage.h"
 
 namespace davit::layer {
 
@@ -37,6 +39,9 @@ struct ApplySummary {
   // For an overlay without lowers, what would be another with them: see DirTree.
   int64_t implied = 0;
   int64_t marked = 0;
+  // What the root holds now, as disk_usage() finds it but for what file systems take beside blocks of
+  // files and directories. Without it only the tree tells.
+  std::optional<Usage> usage{};
 };
 
 // On failure the root holds a part of the layer and must be thrown away. Errors name the entry.

@@ -422,3 +422,49 @@ TEST_CASE("apply: what GNU tar writes, sparse files in every format") {
     REQUIRE(std::system(("rm -rf " + to).c_str()) == 0);
   }
 }
+
+TEST_CASE("apply: what a layer takes is known without reading the tree") {
+  Scratch scratch;
+  REQUIRE(scratch.ready());
+  std::string root = scratch.dir("root");
+  TarBuilder layer;
+  layer.dir("many/").add({.name = "implied/deep/f"}, std::string(5000, 'x'));
+  for (int i = 0; i < 300; i++) layer.add({.name = "many/" + std::to_string(i)}, "small");
+  auto bytes = layer.add({.name = "many/h", .type = '1', .link = "many/7"})
+                   .symlink("many/s", "7")
+                   .add({.name = "many/empty"}, "")
+                   .add({.name = "many/large"}, std::string(100000, 'y'))
+                   .end();
+  Cancel cancel;
+  auto applied = apply_to(root, bytes);
+  REQUIRE(applied.has_value());
+  REQUIRE(applied->usage.has_value());
+  auto walked = disk_usage(root, cancel);
+  REQUIRE(walked.has_value());
+  CHECK(applied->usage->inodes == walked->inodes);
+  CHECK(applied->usage->bytes == walked->bytes);
+
+  auto again = apply_to(root, bytes);
+  REQUIRE(again.has_value());
+  CHECK(!again->usage);
+}
+
+TEST_CASE("apply: what a layer takes is not claimed when it replaces its own entries") {
+  Scratch scratch;
+  REQUIRE(scratch.ready());
+  auto usage_of = [&](const char* name, TarBuilder layer, bool overlay) {
+    auto applied = apply_to(scratch.dir(name), layer.end(), {.overlay = overlay});
+    REQUIRE(applied.has_value());
+    return applied->usage;
+  };
+  CHECK(!usage_of("twice", TarBuilder().add({.name = "f"}, "a").add({.name = "f"}, "b"), false));
+  CHECK(!usage_of("other", TarBuilder().add({.name = "f"}, "a").dir("f/"), false));
+  CHECK(!usage_of("gone", TarBuilder().add({.name = "f"}, "a").add({.name = ".wh.f"}, ""), false));
+  auto marks = usage_of("marks", TarBuilder().add({.name = ".wh.f"}, ""), true);
+  REQUIRE(marks.has_value());
+  Cancel cancel;
+  auto walked = disk_usage(scratch.dir("marks"), cancel);
+  REQUIRE(walked.has_value());
+  CHECK(marks->inodes == walked->inodes);
+  CHECK(marks->bytes == walked->bytes);
+}

@@ -1,11 +1,14 @@
 #include "native/layer/dir_tree.h"
 
 #include <fcntl.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/sysmacros.h>
 #include <sys/xattr.h>
 
 #include <climits>
 
+#include "native/layer/dir_stack.h"
 #include "native/layer/remove.h"
 
 namespace davit::layer {
@@ -56,6 +59,7 @@ DirTree::Pin pin(DirTree::Dir* dir) {
 Result<std::unique_ptr<DirTree>> DirTree::open(Fd upper, std::vector<Fd> lowers, bool overlay,
                                                OverlayMarks marks, const Cancel& cancel) {
   std::unique_ptr<DirTree> tree(new DirTree(overlay, marks, cancel));
+  DAVIT_TRY(tree->begin_tally(upper.get()));
   tree->lowers_known_ = !lowers.empty();
   tree->add(nullptr, "", std::move(upper), std::move(lowers));
   return tree;
@@ -268,6 +272,7 @@ Result<int> DirTree::writable(Dir& dir) {
   struct stat info;
   if (fstat(dir.lowers.front().get(), &info) < 0) return fail_errno("stat lower directory");
   if (mkdirat(parent, dir.name.c_str(), 0700) < 0) return fail_errno("create directory");
+  tally_.directory();
   dir.upper = open_directory(parent, dir.name.c_str());
   if (!dir.upper) return fail_errno("open created directory");
   descriptors_++;
@@ -302,6 +307,7 @@ Result<DirTree::Pin> DirTree::make_directory(Dir& dir, const std::string& name) 
       replaced = true;
     }
   }
+  if (created || replaced) tally_.directory();
   Fd upper = open_directory(parent, name.c_str());
   if (!upper) return fail_errno("open created directory");
   std::vector<Fd> lowers;
@@ -321,6 +327,11 @@ Result<DirTree::Pin> DirTree::make_directory(Dir& dir, const std::string& name) 
 Result<> DirTree::clear(Dir& dir, const std::string& name) {
   forget(dir, name);
   if (!dir.upper) return {};
+  struct stat info;
+  if (fstatat(dir.upper.get(), name.c_str(), &info, AT_SYMLINK_NOFOLLOW) < 0 && errno == ENOENT) {
+    return {};
+  }
+  tally_.lose();
   return remove_tree(dir.upper.get(), name, path_of(dir), cancel_);
 }
 
@@ -334,6 +345,7 @@ Result<> DirTree::white_out(Dir& dir, const std::string& name, uint32_t uid, uin
   }
   DAVIT_ASSIGN(int parent, writable(dir));
   if (mknodat(parent, name.c_str(), S_IFCHR, 0) < 0) return fail_errno("create whiteout");
+  tally_.inode();
   marked_++;
   if (fchownat(parent, name.c_str(), uid, gid, AT_SYMLINK_NOFOLLOW) < 0) {
     return fail_errno("set owner of whiteout");
@@ -369,6 +381,7 @@ Result<> DirTree::copy_up(Dir& dir, const std::string& name) {
     if (is_whiteout(info)) break;
     if (S_ISDIR(info.st_mode)) return fail(EPERM, "is a directory");
     DAVIT_ASSIGN(int parent, writable(dir));
+    tally_.lose();
     return copy_file(lower.get(), parent, name);
   }
   return fail(ENOENT, "no such file");
@@ -386,8 +399,28 @@ Result<> DirTree::restore_times() {
     if (futimens((*dir)->upper.get(), wanted.times) < 0) {
       return fail_errno("set times of \"" + path + "\"");
     }
+    DAVIT_TRY(measure(**dir));
   }
   times_.clear();
+  return measure(*root_);
+}
+
+Result<> DirTree::begin_tally(int root) {
+  struct statvfs system;
+  struct stat info;
+  if (fstatvfs(root, &system) < 0 || fstat(root, &info) < 0) return fail_errno("stat");
+  tally_.sizes(static_cast<int64_t>(system.f_bsize), static_cast<int64_t>(info.st_blocks) * 512);
+  tally_.directory();
+  DAVIT_ASSIGN(std::vector<DirEntry> before, list_directory(root));
+  if (!before.empty()) tally_.lose();
+  return {};
+}
+
+// A directory grows with what is put into it.
+Result<> DirTree::measure(const Dir& dir) {
+  struct stat info;
+  if (fstat(dir.upper.get(), &info) < 0) return fail_errno("stat");
+  tally_.measured(static_cast<int64_t>(info.st_blocks) * 512);
   return {};
 }
 

@@ -17,6 +17,7 @@
 #include "native/kernel/fd.h"
 #include "native/layer/cancel.h"
 #include "native/layer/metadata.h"
+#include "native/layer/tally.h"
 
 namespace davit::layer {
 
@@ -72,6 +73,8 @@ class DirTree {
   // Whiteouts and opaque marks written.
   int64_t marked() const { return marked_; }
   OverlayMarks marks() const { return marks_; }
+  // What the written tree takes; complete once times are restored.
+  Tally& tally() { return tally_; }
 
   static constexpr size_t kMaxSteps = 1024;  // names looked up for one path, links included
   static constexpr size_t kMaxLinks = 40;
@@ -94,6 +97,8 @@ class DirTree {
   void drop(Dir& dir);
   void touch(Dir& dir);
   void trim(Dir& dir);
+  Result<> begin_tally(int root);
+  Result<> measure(const Dir& dir);
 
   bool overlay_;
   bool lowers_known_ = false;
@@ -104,6 +109,7 @@ class DirTree {
   size_t descriptors_ = 0;
   int64_t implied_ = 0;
   int64_t marked_ = 0;
+  Tally tally_;
   std::map<std::string, Times> times_;
 };
 

@@ -168,6 +168,8 @@ Result<> EntryWriter::regular(DirTree::Dir& parent, const std::string& base, con
     fd = Fd(openat(dir, base.c_str(), kFlags, 0600));
   }
   if (!fd) return fail_errno("create file");
+  if (entry.sparse) tree_.tally().lose();
+  tree_.tally().file(entry.size);
   DAVIT_TRY(copy_data(fd.get(), entry));
   if (fchown(fd.get(), entry.uid, entry.gid) < 0) return fail_errno("set owner");
   DAVIT_TRY(set_xattrs(fd.get(), entry));
@@ -227,6 +229,7 @@ Result<> EntryWriter::special(DirTree::Dir& parent, const std::string& base, con
   bool device = entry.type == EntryType::kCharacterDevice || entry.type == EntryType::kBlockDevice;
   if (made < 0 && errno == EPERM && device && in_user_namespace()) return {};
   if (made < 0) return fail_errno("create");
+  tree_.tally().inode();
   return finish_by_name(dir, base, entry);
 }
 
