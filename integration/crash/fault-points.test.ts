@@ -40,6 +40,7 @@ const CASES: Readonly<Record<FaultPoint, Case>> = {
   'gc.sweep.before-files': { work: WORKS.garbage, outlives: true, fails: undefined },
   'metadata.batch.before-write': told(WORKS.lease),
   'metadata.batch.after-write': { work: WORKS.lease, outlives: true, fails: 'told' },
+  'mounts.activate.after-mount': told(WORKS.activated),
   'mounts.temporary.after-mount': told(WORKS.unpackedMounted),
   'runtime.create.after-bundle': told(tasks.started),
   'runtime.create.after-start': told(tasks.started),

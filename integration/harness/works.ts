@@ -194,7 +194,23 @@ export function taskWorks(image: TestImage): { readonly started: Work; readonly 
   };
 }
 
+/** Mounts that the daemon keeps, needed by a lease. */
+const activated: Work = {
+  prepare: async (client) => void (await client.leases.Create({ id: 'mounts' }).catch(ignore(isAlreadyExists))),
+  async run(client) {
+    const mounts = [{ type: 'tmpfs', source: 'tmpfs', options: ['size=64k'] }];
+    const leased = client.with({ lease: 'mounts' });
+    await leased.mounts.Activate({ name: 'work', mounts, temporary: true }).catch(ignore(isAlreadyExists));
+  },
+  done: (client) => isThere(client.mounts.Info({ name: 'work' })),
+  async undo(client) {
+    await client.mounts.Deactivate({ name: 'work' });
+    await client.leases.Delete({ id: 'mounts' });
+  },
+};
+
 export const WORKS = {
+  activated,
   blob,
   lease,
   garbage,

@@ -92,6 +92,16 @@ export async function unmountAll(target: string, { detach = false } = {}): Promi
   await native().unmountAll({ target, detach, patienceMs: UNMOUNT_PATIENCE_MS });
 }
 
+/** Attaches a file to a free loop device, which stays until detachLoop(); `link` is made and leads to it. */
+export async function attachLoop(file: string, link: string, { readOnly = false } = {}): Promise<void> {
+  await native().attachLoop({ file, link, readOnly });
+}
+
+/** Detaches what attachLoop() left at `link`, and removes that; none is fine, and so is a device of somebody else. */
+export async function detachLoop(link: string): Promise<void> {
+  await native().detachLoop({ link });
+}
+
 /** The mount that `path` is on. */
 export async function lookupMount(path: string): Promise<MountEntry> {
   return native().lookupMount({ path });

@@ -5,6 +5,7 @@
 #include "native/addon/arguments.h"
 #include "native/addon/bindings.h"
 #include "native/addon/job.h"
+#include "native/kernel/loop_device.h"
 #include "native/kernel/mount_table.h"
 #include "native/kernel/overlay_probe.h"
 
@@ -51,6 +52,24 @@ Napi::Value unmount(const Napi::CallbackInfo& info) {
 
 Napi::Value unmount_all(const Napi::CallbackInfo& info) {
   return unmount_with(info, "unmountAll", mount_spec::unmount_all);
+}
+
+Napi::Value attach_loop(const Napi::CallbackInfo& info) {
+  Arguments arguments(info, "attachLoop");
+  std::string file = arguments.string("file");
+  std::string link = arguments.string("link");
+  bool read_only = arguments.boolean("readOnly");
+  if (arguments.failed()) return info.Env().Undefined();
+  return run(info.Env(), std::make_shared<layer::Cancel>(),
+             [=](const layer::Cancel&) { return loop_device::attach_at(file, read_only, link); });
+}
+
+Napi::Value detach_loop(const Napi::CallbackInfo& info) {
+  Arguments arguments(info, "detachLoop");
+  std::string link = arguments.string("link");
+  if (arguments.failed()) return info.Env().Undefined();
+  return run(info.Env(), std::make_shared<layer::Cancel>(),
+             [=](const layer::Cancel&) { return loop_device::detach_at(link); });
 }
 
 Napi::Object entry_to_js(Napi::Env env, const mount_table::Entry& entry) {
@@ -109,6 +128,8 @@ void add_mounts(Napi::Env env, Napi::Object exports) {
   exports.Set("mountAll", Napi::Function::New<mount_all>(env, "mountAll"));
   exports.Set("unmount", Napi::Function::New<unmount>(env, "unmount"));
   exports.Set("unmountAll", Napi::Function::New<unmount_all>(env, "unmountAll"));
+  exports.Set("attachLoop", Napi::Function::New<attach_loop>(env, "attachLoop"));
+  exports.Set("detachLoop", Napi::Function::New<detach_loop>(env, "detachLoop"));
   exports.Set("lookupMount", Napi::Function::New<lookup_mount>(env, "lookupMount"));
   exports.Set("listMounts", Napi::Function::New<list_mounts>(env, "listMounts"));
   exports.Set("probeOverlay", Napi::Function::New<probe>(env, "probeOverlay"));

@@ -162,6 +162,8 @@ export interface Native {
   mountAll(options: { readonly mounts: readonly NativeMount[]; readonly target: string }): Promise<void>;
   unmount(options: UnmountOptions): Promise<void>;
   unmountAll(options: UnmountOptions): Promise<void>;
+  attachLoop(options: { readonly file: string; readonly link: string; readonly readOnly: boolean }): Promise<void>;
+  detachLoop(options: { readonly link: string }): Promise<void>;
   lookupMount(options: { readonly path: string }): Promise<MountEntry>;
   listMounts(): Promise<MountEntry[]>;
   probeOverlay(options: { readonly directory: string }): Promise<OverlaySupport>;

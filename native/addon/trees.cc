@@ -60,8 +60,7 @@ Napi::Value disk_usage(const Napi::CallbackInfo& info) {
   if (arguments.failed()) return info.Env().Undefined();
   return run<layer::Usage>(
       info.Env(), cancel,
-      [path](const layer::Cancel& token) { return layer::disk_usage(path, token); },
-      usage_to_js);
+      [path](const layer::Cancel& token) { return layer::disk_usage(path, token); }, usage_to_js);
 }
 
 Napi::Value sync_file_system(const Napi::CallbackInfo& info) {

@@ -39,8 +39,8 @@ struct ApplySummary {
   // For an overlay without lowers, what would be another with them: see DirTree.
   int64_t implied = 0;
   int64_t marked = 0;
-  // What the root holds now, as disk_usage() finds it but for what file systems take beside blocks of
-  // files and directories. Without it only the tree tells.
+  // What the root holds now, as disk_usage() finds it but for what file systems take beside blocks
+  // of files and directories. Without it only the tree tells.
   std::optional<Usage> usage{};
 };
 

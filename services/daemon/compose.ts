@@ -29,7 +29,10 @@ import { createRecovery } from '../lib/recovery.ts';
 import type { GcObserver } from '../metadata/gc-api.ts';
 import { createGarbageCollector } from '../metadata/gc.ts';
 import { MetadataStore } from '../metadata/store.ts';
+import { createActivations } from '../mounts/activations.ts';
 import { nativeMounts } from '../mounts/native.ts';
+import { createPerformer } from '../mounts/perform.ts';
+import { createMountsService } from '../mounts/service.ts';
 import { createTemporaryMounts } from '../mounts/temporary.ts';
 import { createNamespacesService } from '../namespaces/service.ts';
 import { createNamespaces } from '../namespaces/store.ts';
@@ -98,12 +101,25 @@ export async function startDaemon(config: Config, deps: ComposeDeps): Promise<Da
       config.plugins['io.containerd.metadata.v1.bolt'].content_sharing_policy === 'isolated' ? 'isolated' : 'shared',
     arrived: (blob) => ahead?.arrived(blob),
   });
-  const snapshots = createSnapshots({ metadata, gc, leases, namespaces, events, log, boot: await bootId() }, drivers);
+  const boot = await bootId();
+  const snapshots = createSnapshots({ metadata, gc, leases, namespaces, events, log, boot }, drivers);
   const temporary = createTemporaryMounts({
     folder: path.join(config.state, 'mounts'),
     calls: nativeMounts,
     log,
     recovery,
+  });
+  const activated = path.join(config.state, 'activations');
+  const activations = createActivations({
+    metadata,
+    gc,
+    leases,
+    namespaces,
+    performer: createPerformer(activated, nativeMounts),
+    roots: [config.root, activated],
+    recovery,
+    log,
+    boot,
   });
   const diffs = createDiffer({ content, mounts: temporary, tools: nativeTools, limits, ahead, log });
   const sandboxes = createSandboxes({ metadata, namespaces });
@@ -121,6 +137,7 @@ export async function startDaemon(config: Config, deps: ComposeDeps): Promise<Da
     content.start(),
     snapshots.recover(),
     temporary.recover(),
+    activations.recover(),
     ahead?.recover(),
     checkpoints.start(),
   ]);
@@ -160,6 +177,7 @@ export async function startDaemon(config: Config, deps: ComposeDeps): Promise<Da
     createSnapshotsService(snapshots),
     createContentService(content),
     createDiffService(diffs),
+    createMountsService(activations),
     createSandboxStoreService(sandboxes),
     createEventsService(events),
     createStreamingService(streams),

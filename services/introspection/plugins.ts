@@ -27,6 +27,7 @@ const TYPES = {
   gc: 'io.containerd.gc.v1',
   grpc: 'io.containerd.grpc.v1',
   metadata: 'io.containerd.metadata.v1',
+  mounts: 'io.containerd.mount-manager.v1',
   runtime: 'io.containerd.runtime.v2',
   snapshotter: 'io.containerd.snapshotter.v1',
   streaming: 'io.containerd.streaming.v1',
@@ -43,7 +44,7 @@ const SERVICES: Readonly<Record<string, readonly [id: string, requires: readonly
   'containerd.services.images.v1.Images': ['images', [TYPES.metadata]],
   'containerd.services.introspection.v1.Introspection': ['introspection', []],
   'containerd.services.leases.v1.Leases': ['leases', [TYPES.metadata, TYPES.gc]],
-  'containerd.services.mounts.v1.Mounts': ['mounts', []],
+  'containerd.services.mounts.v1.Mounts': ['mounts', [TYPES.mounts]],
   'containerd.services.namespaces.v1.Namespaces': ['namespaces', [TYPES.metadata]],
   'containerd.services.sandbox.v1.Controller': ['sandbox-controllers', []],
   'containerd.services.sandbox.v1.Store': ['sandboxes', [TYPES.metadata]],
@@ -78,6 +79,9 @@ export function describePlugins({ services, snapshotters, contentRoot, metadataR
   }
   if (served.has('containerd.services.diff.v1.Diff')) {
     plugins.push(plugin(TYPES.differ, 'walking', { platform: true, requires: [TYPES.metadata] }));
+  }
+  if (served.has('containerd.services.mounts.v1.Mounts')) {
+    plugins.push(plugin(TYPES.mounts, 'leveldb', { requires: [TYPES.metadata] }));
   }
   if (served.has('containerd.services.streaming.v1.Streaming')) plugins.push(plugin(TYPES.streaming, 'manager'));
   if (served.has('containerd.services.transfer.v1.Transfer')) {

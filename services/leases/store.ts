@@ -99,9 +99,11 @@ export function createLeases({ metadata, gc, namespaces }: LeasesDeps): Leases {
 
     resources(namespace, id) {
       mustExist(namespace, id);
-      return [...holdings.of(namespace, id)].sort(
-        (a, b) => rank(a) - rank(b) || order(a.type, b.type) || order(a.id, b.id),
-      );
+      // What the daemon itself has put under a lease, such as mounts, no client can name.
+      return holdings
+        .of(namespace, id)
+        .filter(({ type }) => FLAT_TYPES.includes(type) || type.startsWith('snapshots/'))
+        .sort((a, b) => rank(a) - rank(b) || order(a.type, b.type) || order(a.id, b.id));
     },
   };
 }

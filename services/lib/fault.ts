@@ -17,6 +17,7 @@ export type FaultPoint =
   | 'gc.sweep.before-files'
   | 'metadata.batch.before-write'
   | 'metadata.batch.after-write'
+  | 'mounts.activate.after-mount'
   | 'mounts.temporary.after-mount'
   | 'runtime.create.after-bundle'
   | 'runtime.create.after-start'

@@ -1,9 +1,9 @@
 // Mounting through the native addon.
-import { mountAll, unmountAll } from '../../native/addon/index.ts';
+import { attachLoop, detachLoop, mountAll, unmountAll } from '../../native/addon/index.ts';
 import { Failure } from '../lib/errors.ts';
-import type { MountCalls } from './temporary.ts';
+import type { DeviceCalls } from './perform.ts';
 
-export const nativeMounts: MountCalls = {
+export const nativeMounts: DeviceCalls = {
   async mount(mounts, target) {
     const nested = mounts.find((mount) => mount.target !== '');
     if (nested !== undefined) {
@@ -20,4 +20,6 @@ export const nativeMounts: MountCalls = {
     }
   },
   unmount: (target) => unmountAll(target),
+  attachLoop: (file, link, readOnly) => attachLoop(file, link, { readOnly }),
+  detachLoop,
 };
