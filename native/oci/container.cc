@@ -52,8 +52,7 @@ Result<std::unique_ptr<Container>> Container::create(const CreateOptions& option
   if (options.startable_by_others) {
     DAVIT_ASSIGN(listener, listen_for_start(state->state_dir));
   }
-  DAVIT_ASSIGN(state->cgroup, Cgroup::create(spec.cgroups_path, options.id, spec.resources));
-  state->file.cgroups = state->cgroup.paths();
+  DAVIT_ASSIGN(std::optional<Scope> scope, state->make_cgroup(spec));
   trace::mark("cgroup made");
 
   auto launch = [&]() -> Result<> {
@@ -89,9 +88,11 @@ Result<std::unique_ptr<Container>> Container::create(const CreateOptions& option
               std::back_inserter(state->warnings));
     state->socket = std::move(starting.socket);
     state->pidfd = starting.release().pidfd;
+    scope.reset();  // init is inside
     return {};
   };
   if (auto launched = launch(); !launched) {
+    scope.reset();
     // What the failed start has left; its own error is the one to report.
     (void)state->cgroup.kill(SIGKILL);
     (void)state->cgroup.remove();
@@ -112,7 +113,7 @@ Result<std::unique_ptr<Container>> Container::load(const std::string& state_dir)
   state->options.id = state->file.id;
   state->options.bundle = state->file.bundle;
   state->options.no_new_keyring = state->file.no_new_keyring;
-  state->cgroup = Cgroup::reopen(state->file.cgroups);
+  state->cgroup = Cgroup::reopen(state->file.cgroups, state->file.systemd_unit);
   DAVIT_ASSIGN(Spec spec, read_kept_spec(state->file, state_dir));
   state->keep(spec);
   if (auto pidfd = open_init(state->file)) state->pidfd = std::move(*pidfd);
@@ -293,7 +294,7 @@ Result<> destroy_left_behind(const std::string& bundle, const std::string& state
   // Without a readable config.json there are no hooks to run, but all else can be done.
   DAVIT_ASSIGN(StateFile state, read_state(dir));
   if (auto init = open_init(state)) (void)kernel::signal_pidfd(init->get(), SIGKILL);
-  Cgroup cgroup = Cgroup::reopen(state.cgroups);
+  Cgroup cgroup = Cgroup::reopen(state.cgroups, state.systemd_unit);
   DAVIT_TRY(cgroup.kill(SIGKILL));
   DAVIT_TRY(cgroup.remove());
   return remove_state(dir);

@@ -31,6 +31,7 @@ struct CreateOptions {
   Stdio stdio;
   bool no_pivot = false;
   bool no_new_keyring = false;
+  bool systemd_cgroup = false;  // the cgroup is a scope of systemd's: cgroupsPath slice:prefix:name
   // With it a later process may start the container: a socket `start.sock` is kept in state_dir.
   // Without it only this Container's start() can, and init ends when this Container goes.
   bool startable_by_others = false;

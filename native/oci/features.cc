@@ -35,7 +35,7 @@ std::string seccomp_json() {
 std::string linux_json() {
   return R"({"namespaces":)" + list(namespace_names()) + R"(,"capabilities":)" +
          list(capability_names()) +
-         R"(,"cgroup":{"v1":true,"v2":true,"systemd":false,"systemdUser":false,"rdma":true})" +
+         R"(,"cgroup":{"v1":true,"v2":true,"systemd":true,"systemdUser":false,"rdma":true})" +
          R"(,"seccomp":)" + seccomp_json() +
          R"(,"apparmor":{"enabled":true},"selinux":{"enabled":true},"intelRdt":{"enabled":false},"netDevices":{"enabled":true},"memoryPolicy":{"modes":["MPOL_BIND","MPOL_DEFAULT","MPOL_INTERLEAVE","MPOL_LOCAL","MPOL_PREFERRED","MPOL_PREFERRED_MANY","MPOL_WEIGHTED_INTERLEAVE"],"flags":["MPOL_F_NUMA_BALANCING","MPOL_F_RELATIVE_NODES","MPOL_F_STATIC_NODES"]})" +
          R"(,"mountExtensions":{"idmap":{"enabled":true}}})";
@@ -53,7 +53,7 @@ std::string features_json(std::string_view version) {
   return std::string(R"({"ociVersionMin":")") + kOldestSpec + R"(","ociVersionMax":")" +
          kNewestSpec + R"(","hooks":)" + list(hook_names()) + R"(,"mountOptions":)" +
          list(mount_option_names()) + R"(,"linux":)" + linux_json() +
-         R"(,"annotations":{"io.github.seccomp.libseccomp.version":)" +
+         R"(,"potentiallyUnsafeConfigAnnotations":["org.systemd.property."],"annotations":{"io.github.seccomp.libseccomp.version":)" +
          json::quote(seccomp_version()) + R"(,"org.davit.oci.version":)" + json::quote(version) +
          "}}";
 }

@@ -25,7 +25,9 @@ Result<> write_state(const std::string& dir, const StateFile& state) {
       "{\"id\":" + json::quote(state.id) + ",\"bundle\":" + json::quote(state.bundle) +
       ",\"pid\":" + std::to_string(state.pid) +
       ",\"startTime\":" + std::to_string(state.start_time) +
-      ",\"noNewKeyring\":" + (state.no_new_keyring ? "true" : "false") + ",\"cgroups\":[";
+      ",\"noNewKeyring\":" + (state.no_new_keyring ? "true" : "false") +
+      (state.systemd_unit.empty() ? "" : ",\"systemdUnit\":" + json::quote(state.systemd_unit)) +
+      ",\"cgroups\":[";
   for (const std::string& one : state.cgroups) {
     if (text.back() != '[') text += ',';
     text += json::quote(one);
@@ -48,6 +50,7 @@ Result<StateFile> read_state(const std::string& dir) {
   DAVIT_TRY(json::get(document, "startTime", at, started));
   DAVIT_TRY(json::get(document, "noNewKeyring", at, state.no_new_keyring));
   DAVIT_TRY(json::get(document, "cgroups", at, state.cgroups));
+  DAVIT_TRY(json::get(document, "systemdUnit", at, state.systemd_unit));
   state.pid = static_cast<pid_t>(pid.value_or(-1));
   state.start_time = started.value_or(0);
   return state;

@@ -21,6 +21,7 @@ struct StateFile {
   std::uint64_t start_time = 0;      // of pid, which alone may be another's by now
   std::vector<std::string> cgroups;  // Cgroup::paths()
   bool no_new_keyring = false;
+  std::string systemd_unit = {};  // Cgroup::unit()
 };
 
 Result<> write_state(const std::string& dir, const StateFile& state);

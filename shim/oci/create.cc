@@ -76,6 +76,7 @@ Result<Made> make(const Call& call, bool detached, bool startable_by_others,
   create.stdio = {0, 1, 2};
   create.no_pivot = options.has("no-pivot");
   create.no_new_keyring = options.has("no-new-keyring");
+  create.systemd_cgroup = call.globals.systemd_cgroup;
   create.startable_by_others = startable_by_others;
   DAVIT_ASSIGN(create.preserve_fds, passed_descriptors(options, create.more_env));
   Fd console_socket;

@@ -81,7 +81,6 @@ Result<Globals> read_globals(const Options& options) {
   globals.systemd_cgroup = options.has("systemd-cgroup");
   if (globals.systemd_cgroup && ::access("/run/systemd/system", F_OK) != 0)
     return fail(0, "systemd not running on this host, cannot use systemd cgroups manager");
-  if (globals.systemd_cgroup) return fail(0, "--systemd-cgroup is not supported yet");
   return globals;
 }
 

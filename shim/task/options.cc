@@ -26,9 +26,8 @@ Result<> apply_options(const wire::Any& options, oci::CreateOptions& create, IoC
   if (!binary.empty() && binary != "runc" && binary != "davit-oci") {
     const std::string root = runc.root.empty() ? "" : runc.root + '/' + io.namespace_;
     own.other = RuntimeChoice{binary, root, runc.systemd_cgroup};
-  } else if (runc.systemd_cgroup) {
-    return fail(ENOTSUP, "systemd cgroups: not available; use the cgroupfs driver");
   }
+  create.systemd_cgroup = runc.systemd_cgroup;
   create.no_pivot = runc.no_pivot_root;
   create.no_new_keyring = runc.no_new_keyring;
   own.criu_work = runc.criu_work_path;

@@ -13,6 +13,7 @@
 #include "native/kernel/wait.h"
 #include "native/oci/cgroup/devices.h"
 #include "native/oci/cgroup/limits.h"
+#include "native/oci/systemd/scope.h"
 
 namespace davit::oci {
 namespace {
@@ -92,9 +93,10 @@ Result<bool> make_cgroup(const std::string& path) {
 }  // namespace
 
 Result<Cgroup> Cgroup::create(std::string_view cgroups_path, std::string_view id,
-                              const Resources& resources) {
+                              const Resources& resources, const Scope* scope) {
   DAVIT_ASSIGN(Hierarchies hierarchies, find_hierarchies());
   Cgroup cgroup;
+  if (scope != nullptr) cgroup.unit_ = scope->unit();
   cgroup.unified_ = hierarchies.unified;
   auto undo = [&](Error error) {
     (void)cgroup.remove();
@@ -109,6 +111,7 @@ Result<Cgroup> Cgroup::create(std::string_view cgroups_path, std::string_view id
     // Whoever is in there would be killed along with this container.
     std::vector<pid_t> others;
     if (!*fresh) (void)append_pids(path, others);
+    if (scope != nullptr) std::erase(others, scope->holder());
     if (!others.empty())
       return undo({EBUSY, "cgroup \"" + path + "\" has processes of somebody else's in it"});
     cgroup.places_.push_back({hierarchy.controllers, path, hierarchy.v2});
@@ -136,8 +139,9 @@ Result<Cgroup> Cgroup::find(std::string_view cgroups_path, std::string_view id) 
   return cgroup;
 }
 
-Cgroup Cgroup::reopen(std::vector<std::string> paths) {
+Cgroup Cgroup::reopen(std::vector<std::string> paths, std::string unit) {
   Cgroup cgroup;
+  cgroup.unit_ = std::move(unit);
   bool v1 = false;
   for (const std::string& text : paths) {
     // A controller list may itself hold one "=": name=systemd.
@@ -236,6 +240,8 @@ Result<> Cgroup::apply(const Resources& resources, bool with_devices) const {
 }
 
 Result<> Cgroup::update(const Resources& resources) {
+  // First systemd, which would write what it knows of at its next reload.
+  if (!unit_.empty()) DAVIT_TRY(update_scope(unit_, resources, unified_));
   return apply(resources, !resources.devices.empty());
 }
 
@@ -313,6 +319,12 @@ Result<Stats> Cgroup::stats() const {
 }
 
 Result<> Cgroup::remove() const {
+  // systemd lets go of a scope whose cgroup has gone: what counts is the directories.
+  if (!unit_.empty()) (void)stop_scope(unit_);
+  return remove_directories();
+}
+
+Result<> Cgroup::remove_directories() const {
   Result<> first;
   for (const Place& place : places_) {
     if (place.path.ends_with('/')) continue;  // the root itself was asked for

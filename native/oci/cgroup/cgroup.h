@@ -14,15 +14,18 @@
 
 namespace davit::oci {
 
+class Scope;
+
 class Cgroup {
  public:
   // Makes the directories and writes the limits; takes no process yet. On failure nothing stays.
+  // With `scope` they are those of a scope that systemd has begun.
   static Result<Cgroup> create(std::string_view cgroups_path, std::string_view id,
-                               const Resources& resources);
+                               const Resources& resources, const Scope* scope = nullptr);
   // Those of the directories that are there; `create` may have died on the way.
   static Result<Cgroup> find(std::string_view cgroups_path, std::string_view id);
-  // The same cgroup in another process: what paths() gave there.
-  static Cgroup reopen(std::vector<std::string> paths);
+  // The same cgroup in another process: what paths() and unit() gave there.
+  static Cgroup reopen(std::vector<std::string> paths, std::string unit = "");
 
   // Existing directories below this one: `[CONTROLLERS:]PATH`, without controllers in every
   // hierarchy.
@@ -33,6 +36,8 @@ class Cgroup {
   // The directory of a v1 controller, or of v2 for ""; empty when there is none.
   const std::string& path_of(std::string_view controller) const;
   bool unified() const { return unified_; }
+  // systemd's scope, which it is told of changes of; empty without.
+  const std::string& unit() const { return unit_; }
 
   // A process joins without the machine-wide lock that moving another process takes (up to 10 ms):
   // it is born in v2's directory by clone3, and writes itself ("0") to these v1 files.
@@ -48,7 +53,7 @@ class Cgroup {
   Result<> kill(int signal) const;  // every process in it and below
   Result<std::vector<pid_t>> pids() const;
   Result<Stats> stats() const;
-  // Removes the directories; what is in them must have ended. Tries for 500 ms, then EBUSY.
+  // Lets systemd stop the scope, removes the directories; what is in them must have ended. Tries for 500 ms, then EBUSY.
   Result<> remove() const;
 
  private:
@@ -59,8 +64,10 @@ class Cgroup {
   };
   const Place* place_of(std::string_view controller) const;
   Result<> apply(const Resources& resources, bool with_devices) const;
+  Result<> remove_directories() const;
 
   std::vector<Place> places_;
+  std::string unit_;
   bool unified_ = false;
 };
 

@@ -84,10 +84,10 @@ Result<Hierarchies> find_hierarchies() {
 
 namespace {
 
-// "a-b.slice" lies in "a.slice": systemd.slice(5).
+// "a-b.slice" lies in "a.slice", and all of them in "-.slice": systemd.slice(5).
 std::string expand_slice(std::string_view slice) {
-  if (!slice.ends_with(".slice")) return std::string(slice);
   std::string_view name = slice.substr(0, slice.size() - 6);
+  if (name == "-") return "";
   std::string path;
   for (std::size_t dash = name.find('-'); dash != std::string_view::npos;
        dash = name.find('-', dash + 1))
@@ -104,23 +104,34 @@ std::string join(std::string_view a, std::string_view b) {
 
 }  // namespace
 
+Result<UnitName> unit_name(std::string_view wanted) {
+  std::size_t first = wanted.find(':');
+  std::size_t second = first == std::string_view::npos ? first : wanted.find(':', first + 1);
+  if (second == std::string_view::npos || wanted.find(':', second + 1) != std::string_view::npos)
+    return fail(EINVAL, "linux.cgroupsPath: \"" + std::string(wanted) +
+                            "\" is not of the form slice:prefix:name");
+  UnitName name{std::string(wanted.substr(0, first)), std::string(wanted.substr(second + 1))};
+  std::string prefix(wanted.substr(first + 1, second - first - 1));
+  if (name.slice.empty()) name.slice = "system.slice";
+  std::string_view slice = name.slice;
+  if (slice != "-.slice" && (!slice.ends_with(".slice") || slice.size() == 6 ||
+                             slice.front() == '-' || slice.find("-.slice") != slice.npos ||
+                             slice.find("--") != slice.npos || slice.find('/') != slice.npos))
+    return fail(EINVAL, "linux.cgroupsPath: \"" + name.slice + "\" is not the name of a slice");
+  if (!name.unit.ends_with(".slice"))
+    name.unit = (prefix.empty() ? "" : prefix + "-") + name.unit + ".scope";
+  return name;
+}
+
 Result<std::string> cgroup_path(std::string_view wanted, const std::string& own_path,
                                 std::string_view id) {
   std::string path;
-  std::size_t first = wanted.find(':');
   if (wanted.empty()) {
     path = join(own_path, id);
-  } else if (first != std::string_view::npos && wanted.find('/') == std::string_view::npos) {
-    std::size_t second = wanted.find(':', first + 1);
-    if (second == std::string_view::npos || wanted.find(':', second + 1) != std::string_view::npos)
-      return fail(EINVAL, "linux.cgroupsPath: \"" + std::string(wanted) +
-                              "\" is not of the form slice:prefix:name");
-    std::string_view slice = wanted.substr(0, first);
-    std::string_view prefix = wanted.substr(first + 1, second - first - 1);
-    std::string unit(wanted.substr(second + 1));
-    if (!unit.ends_with(".slice"))
-      unit = (prefix.empty() ? "" : std::string(prefix) + "-") + unit + ".scope";
-    path = expand_slice(slice.empty() ? "system.slice" : slice) + "/" + unit;
+  } else if (wanted.find(':') != std::string_view::npos &&
+             wanted.find('/') == std::string_view::npos) {
+    DAVIT_ASSIGN(UnitName name, unit_name(wanted));
+    path = expand_slice(name.slice) + "/" + name.unit;
   } else if (wanted.starts_with('/')) {
     path = wanted;
   } else {

@@ -32,6 +32,14 @@ Result<Hierarchies> find_hierarchies(const std::string& root, std::string_view s
 // For this process, on this machine.
 Result<Hierarchies> find_hierarchies();
 
+// A unit of systemd's in a slice, as `slice:prefix:name` names it.
+struct UnitName {
+  std::string slice, unit;  // "a-b.slice", "prefix-name.scope"
+};
+
+// EINVAL for a cgroupsPath of another form. No slice: system.slice.
+Result<UnitName> unit_name(std::string_view cgroups_path);
+
 // The cgroup that linux.cgroupsPath means, below each hierarchy's mount: `/a/b` as it is; a
 // relative path below `own_path`; systemd's `slice:prefix:name` as that driver would place it;
 // empty: `id`. EINVAL for a path that leaves the hierarchy.

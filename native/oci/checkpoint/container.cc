@@ -43,8 +43,7 @@ Result<std::unique_ptr<Container>> Container::restore(const CreateOptions& optio
   state->state_dir = options.state_dir.empty() ? options.bundle : options.state_dir;
   state->file = {options.id, options.bundle, -1, 0, {}, options.no_new_keyring};
   if (state->state_dir != options.bundle) DAVIT_TRY(keep_spec(state->state_dir, text));
-  DAVIT_ASSIGN(state->cgroup, Cgroup::create(spec.cgroups_path, options.id, spec.resources));
-  state->file.cgroups = state->cgroup.paths();
+  DAVIT_ASSIGN(std::optional<Scope> scope, state->make_cgroup(spec));
   HookState hook_state{spec.oci_version, options.id, options.bundle, annotations_json(spec)};
 
   auto launch = [&]() -> Result<> {
@@ -57,7 +56,9 @@ Result<std::unique_ptr<Container>> Container::restore(const CreateOptions& optio
     DAVIT_TRY(run_hooks(spec.hooks.prestart, "prestart", told));
     return run_hooks(spec.hooks.create_runtime, "createRuntime", told);
   };
-  if (auto launched = launch(); !launched) {
+  auto launched = launch();
+  scope.reset();
+  if (!launched) {
     (void)state->cgroup.kill(SIGKILL);
     if (state->file.pid > 0) (void)kernel::reap(state->file.pid);
     (void)state->cgroup.remove();
