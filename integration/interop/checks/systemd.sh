@@ -44,7 +44,7 @@ killed_create() {
   kill -9 $! 2>/dev/null
   wait $! 2>/dev/null
   oci delete --force killed 2>/dev/null
-  within 5 gone test-one.scope
+  within 5 gone test-one.scope || { directories test-one.scope; systemctl status test-one.scope; return 1; }
 }
 
 limits='{"devices": [{"allow": false, "access": "rwm"}, {"allow": true, "type": "c", "major": 10, "minor": 229, "access": "rw"}]'
@@ -125,7 +125,7 @@ if [ -n "$ours" ]; then
   fi
 fi
 
-ok "$mode: the system bus begins" systemctl start dbus.service
+ok "$mode: the system bus begins" systemctl start dbus.socket dbus.service
 bundle bus davit-a.slice:test:bus '{}' '{}' cat /proc/self/cgroup
 by_bus() { DBUS_SYSTEM_BUS_ADDRESS=unix:path=/run/dbus/system_bus_socket oci run --bundle "$DIR/bus" bus; }
 matches "$mode: by the system bus" '/davit-a.slice/test-bus.scope$' by_bus

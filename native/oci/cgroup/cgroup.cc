@@ -130,6 +130,9 @@ Result<Cgroup> Cgroup::find(std::string_view cgroups_path, std::string_view id) 
   DAVIT_ASSIGN(Hierarchies hierarchies, find_hierarchies());
   Cgroup cgroup;
   cgroup.unified_ = hierarchies.unified;
+  // systemd does not notice that a cgroup is removed, and keeps the scope.
+  if (auto name = unit_name(cgroups_path); name && ::access("/run/systemd/system", F_OK) == 0)
+    cgroup.unit_ = std::move(name->unit);
   for (const Hierarchy& hierarchy : hierarchies.all) {
     DAVIT_ASSIGN(std::string below, cgroup_path(cgroups_path, hierarchy.own_path, id));
     std::string path = hierarchy.mount + below;
@@ -319,9 +322,10 @@ Result<Stats> Cgroup::stats() const {
 }
 
 Result<> Cgroup::remove() const {
-  // systemd lets go of a scope whose cgroup has gone: what counts is the directories.
-  if (!unit_.empty()) (void)stop_scope(unit_);
-  return remove_directories();
+  Result<> stopped;
+  if (!unit_.empty()) stopped = stop_scope(unit_);
+  DAVIT_TRY(remove_directories());
+  return stopped;
 }
 
 Result<> Cgroup::remove_directories() const {
