@@ -66,9 +66,8 @@ Result<std::optional<Scope>> Container::State::make_cgroup(const Spec& spec) {
     if (!started) return std::unexpected(std::move(started).error());
     scope.emplace(std::move(*started));
   }
-  DAVIT_ASSIGN(cgroup,
-               Cgroup::create(scope ? scope->cgroups_path() : spec.cgroups_path, options.id,
-                              spec.resources, scope ? &*scope : nullptr));
+  DAVIT_ASSIGN(cgroup, Cgroup::create(scope ? scope->cgroups_path() : spec.cgroups_path, options.id,
+                                      spec.resources, scope ? &*scope : nullptr));
   file.cgroups = cgroup.paths();
   file.systemd_unit = cgroup.unit();
   return scope;

@@ -53,7 +53,8 @@ class Cgroup {
   Result<> kill(int signal) const;  // every process in it and below
   Result<std::vector<pid_t>> pids() const;
   Result<Stats> stats() const;
-  // Lets systemd stop the scope, removes the directories; what is in them must have ended. Tries for 500 ms, then EBUSY.
+  // Lets systemd stop the scope, removes the directories; what is in them must have ended. Tries
+  // for 500 ms, then EBUSY.
   Result<> remove() const;
 
  private:

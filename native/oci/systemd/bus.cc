@@ -105,8 +105,8 @@ Result<> Bus::authenticate(long deadline) {
   std::string answer = input_.substr(0, end);
   input_.erase(0, end + 2);
   if (!answer.starts_with("OK "))
-    return fail(EACCES, "D-Bus: the peer does not take us for user " +
-                            std::to_string(::geteuid()) + " (\"" + answer + "\")");
+    return fail(EACCES, "D-Bus: the peer does not take us for user " + std::to_string(::geteuid()) +
+                            " (\"" + answer + "\")");
   return {};
 }
 

@@ -11,7 +11,6 @@ constexpr char kDestination[] = "org.freedesktop.systemd1";
 constexpr char kPath[] = "/org/freedesktop/systemd1";
 constexpr char kInterface[] = "org.freedesktop.systemd1.Manager";
 constexpr char kBusName[] = "org.freedesktop.DBus";
-constexpr long kPatienceMs = 30'000;
 constexpr std::size_t kMostJobs = 64;
 
 bool nobody_there(const Error& error) {
@@ -20,11 +19,14 @@ bool nobody_there(const Error& error) {
 
 }  // namespace
 
-SystemdManager::SystemdManager(dbus::Bus bus, bool broker)
-    : bus_(std::move(bus)), broker_(broker) {}
+SystemdManager::SystemdManager(dbus::Bus bus, bool broker, long patience_ms)
+    : bus_(std::move(bus)),
+      broker_(broker),
+      patience_ms_(patience_ms),
+      deadline_(dbus::now_ms() + patience_ms) {}
 
-Result<SystemdManager> SystemdManager::connect() {
-  long deadline = dbus::now_ms() + kPatienceMs;
+Result<SystemdManager> SystemdManager::connect(long patience_ms) {
+  long deadline = dbus::now_ms() + patience_ms;
   const char* given = ::getenv("DBUS_SYSTEM_BUS_ADDRESS");
   std::string wanted = given == nullptr ? "" : dbus::unix_path(given);
   bool broker = !wanted.empty();
@@ -34,12 +36,12 @@ Result<SystemdManager> SystemdManager::connect() {
     bus = dbus::Bus::connect(kSystemBus, deadline);
   }
   if (!bus && nobody_there(bus.error()))
-    return wrap("systemd cgroups: systemd is not running here; use the cgroupfs driver "
-                "(SystemdCgroup = false, no --systemd-cgroup)",
-                std::move(bus).error());
+    return wrap(
+        "systemd cgroups: systemd is not running here; use the cgroupfs driver "
+        "(SystemdCgroup = false, no --systemd-cgroup)",
+        std::move(bus).error());
   if (!bus) return wrap("systemd cgroups", std::move(bus).error());
-  SystemdManager manager(std::move(*bus), broker);
-  manager.deadline_ = deadline;
+  SystemdManager manager(std::move(*bus), broker, patience_ms);
   if (!broker) return manager;
   auto ask_bus = [&](const char* member, const dbus::Body& body) -> Result<> {
     auto reply = manager.bus_.call({kBusName, "/org/freedesktop/DBus", kBusName, member, body},
@@ -69,7 +71,7 @@ Result<dbus::Message> SystemdManager::call(const std::string& member, const dbus
 
 Result<> SystemdManager::run_job(const std::string& member, const std::string& unit,
                                  const dbus::Body& body) {
-  deadline_ = dbus::now_ms() + kPatienceMs;
+  deadline_ = dbus::now_ms() + patience_ms_;
   unit_ = unit;
   ended_.clear();
   DAVIT_ASSIGN(dbus::Message reply, call(member, body));
@@ -102,9 +104,9 @@ Result<> SystemdManager::start(const std::string& unit, const dbus::Properties& 
 }
 
 Result<> SystemdManager::set(const std::string& unit, const dbus::Properties& properties) {
-  deadline_ = dbus::now_ms() + kPatienceMs;
-  auto reply = call("SetUnitProperties",
-                    dbus::Body().string(unit).boolean(true).properties(properties));
+  deadline_ = dbus::now_ms() + patience_ms_;
+  auto reply =
+      call("SetUnitProperties", dbus::Body().string(unit).boolean(true).properties(properties));
   if (!reply) return wrap("systemd: change \"" + unit + "\"", std::move(reply).error());
   return {};
 }

@@ -13,7 +13,8 @@ class SystemdManager {
  public:
   // At DBUS_SYSTEM_BUS_ADDRESS where that is set, else by systemd's own socket, else by the system
   // bus. A failure says what to do where there is no systemd.
-  static Result<SystemdManager> connect();
+  // Every wait, here and below, lasts at most `patience_ms`.
+  static Result<SystemdManager> connect(long patience_ms = 30'000);
 
   // Makes the scope and waits until it is there. A failed unit of the name is forgotten first;
   // EEXIST when one is running.
@@ -26,7 +27,7 @@ class SystemdManager {
   struct Job {
     std::string path, result;
   };
-  explicit SystemdManager(dbus::Bus bus, bool broker);
+  SystemdManager(dbus::Bus bus, bool broker, long patience_ms);
   Result<dbus::Message> call(const std::string& member, const dbus::Body& body);
   // Calls what begins a job for the unit and waits for its end.
   Result<> run_job(const std::string& member, const std::string& unit, const dbus::Body& body);
@@ -34,8 +35,8 @@ class SystemdManager {
 
   dbus::Bus bus_;
   bool broker_ = false;
-  long deadline_ = 0;
-  std::string unit_;       // whose jobs are waited for
+  long patience_ms_, deadline_;
+  std::string unit_;        // whose jobs are waited for
   std::vector<Job> ended_;  // of unit_
 };
 

@@ -263,8 +263,7 @@ Result<Message> decode(std::string_view bytes) {
   std::uint32_t fields = 0;
   std::memcpy(&fields, bytes.data() + 12, sizeof fields);
   Reader reader(bytes.substr(0, kFixedHeader + fields), kFixedHeader);
-  while (reader.fine() && reader.at() < kFixedHeader + fields)
-    DAVIT_TRY(read_field(reader, out));
+  while (reader.fine() && reader.at() < kFixedHeader + fields) DAVIT_TRY(read_field(reader, out));
   if (!reader.fine()) return malformed("a header field that is cut short");
   out.body = bytes.substr((kFixedHeader + fields + 7) / 8 * 8);
   return out;

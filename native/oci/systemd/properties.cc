@@ -58,8 +58,7 @@ void add_quota(std::int64_t quota, std::uint64_t period, Properties& out) {
     auto product = static_cast<unsigned __int128>(quota) * kSecond / period;
     per_second = product > kInfinity - kPercent ? kInfinity : static_cast<std::uint64_t>(product);
     // systemd counts in whole percents; the cgroup itself gets the exact value afterwards.
-    if (per_second != kInfinity)
-      per_second = (per_second + kPercent - 1) / kPercent * kPercent;
+    if (per_second != kInfinity) per_second = (per_second + kPercent - 1) / kPercent * kPercent;
   }
   out.push_back({"CPUQuotaPerSecUSec", per_second});
 }
@@ -77,9 +76,9 @@ Result<> add_cpuset(const CpuResources& cpu, Properties& out) {
 
 Result<> add_unified(const Resources& resources, Properties& out) {
   constexpr std::pair<const char*, const char*> kNumbers[] = {
-      {"cpu.weight", "CPUWeight"},       {"memory.high", "MemoryHigh"},
-      {"memory.low", "MemoryLow"},       {"memory.max", "MemoryMax"},
-      {"memory.min", "MemoryMin"},       {"memory.swap.max", "MemorySwapMax"},
+      {"cpu.weight", "CPUWeight"}, {"memory.high", "MemoryHigh"},
+      {"memory.low", "MemoryLow"}, {"memory.max", "MemoryMax"},
+      {"memory.min", "MemoryMin"}, {"memory.swap.max", "MemorySwapMax"},
       {"pids.max", "TasksMax"},
   };
   CpuResources cpuset;
@@ -151,8 +150,8 @@ Result<> add_devices(const std::vector<DeviceRule>& rules, Properties& out) {
     for (char type : rule.type == 'a' ? std::string("bc") : std::string(1, rule.type)) {
       std::string kind = type == 'b' ? "block" : "char", name;
       if (rule.major && rule.minor) {
-        name = "/dev/" + kind + "/" + std::to_string(*rule.major) + ":" +
-               std::to_string(*rule.minor);
+        name =
+            "/dev/" + kind + "/" + std::to_string(*rule.major) + ":" + std::to_string(*rule.minor);
       } else if (!rule.major && !rule.minor) {
         name = kind + "-*";
       } else if (rule.major) {
@@ -208,8 +207,8 @@ Result<Properties> limit_properties(const Resources& resources, bool unified, bo
   if (cpu.quota.value_or(0) != 0 || cpu.period.value_or(0) != 0)
     add_quota(cpu.quota.value_or(-1), cpu.period.value_or(0), out);
   if (resources.pids_limit && *resources.pids_limit != 0)
-    out.push_back({"TasksMax", *resources.pids_limit > 0 ? or_infinity(*resources.pids_limit)
-                                                         : kInfinity});
+    out.push_back(
+        {"TasksMax", *resources.pids_limit > 0 ? or_infinity(*resources.pids_limit) : kInfinity});
   if (unified) {
     DAVIT_TRY(add_cpuset(cpu, out));
     DAVIT_TRY(add_unified(resources, out));
