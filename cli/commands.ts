@@ -33,6 +33,8 @@ const push = verb([], 'push an image to a registry', () => import('./commands/im
 const history = verb([], 'show how an image was built', () => import('./commands/images/history.ts'));
 const tag = verb([], 'give an image further names', () => import('./commands/images/tag.ts'));
 
+const commit = verb([], 'make an image of a container', () => import('./commands/containers/commit.ts'));
+
 const images = noun(['image', 'i'], 'manage images', {
   check: verb([], 'check that images are complete and unpacked', () => import('./commands/images/check.ts')),
   delete: verb(REMOVE, 'remove images by name', () => import('./commands/images/delete.ts')),
@@ -90,6 +92,7 @@ const snapshots = noun(
 
 const containers = noun(['container', 'c'], 'manage containers', {
   checkpoint: later('checkpoint a container', 'checkpoints'),
+  commit,
   create: verb([], 'create a container', () => import('./commands/containers/create.ts')),
   delete: verb(REMOVE, 'delete containers', () => import('./commands/containers/delete.ts')),
   info: verb([], 'show a container', () => import('./commands/containers/info.ts')),
@@ -119,6 +122,7 @@ export const NOUNS: Noun['verbs'] = {
   save: verb([], 'write images to an archive', () => import('./commands/images/save.ts')),
   load: verb([], 'read images from an archive', () => import('./commands/images/load.ts')),
   tag,
+  commit,
   history,
   rmi: verb([], 'remove images by name', () => import('./commands/images/delete.ts')),
   containers,

@@ -39,6 +39,9 @@ export const flag = {
   /** `--name`, `--name=false`. */
   switch: (options: Common): Flag<boolean> => make(options, undefined, false, parseBoolean),
 
+  /** On unless `--name=false` is given. */
+  switchOn: (options: Common): Flag<boolean> => make(options, undefined, true, parseBoolean),
+
   /** Undefined when not given: an empty string is a value. */
   string: (options: Common): Flag<string | undefined> =>
     make(options, 'value', undefined as string | undefined, (text) => text),

@@ -5,7 +5,7 @@ import { createGunzip, createGzip } from 'node:zlib';
 import { extract, type Header } from 'tar-stream';
 import type { Client } from '../connect.ts';
 import { ClientError } from '../errors.ts';
-import { MAX_DOCUMENT, readBlob, readJson, writeBlob } from './content.ts';
+import { MAX_DOCUMENT, readBlob, readJson, writeBlob, writeJson } from './content.ts';
 import { normalizeReference, referenceObject } from './reference.ts';
 import type { ImageDocument } from './resolve.ts';
 import { MEDIA, type Descriptor, type Index, type Platform } from './types.ts';
@@ -170,14 +170,6 @@ async function layerOf(client: Client, stored: StoredFile, compress: boolean): P
   const labels = { 'containerd.io/uncompressed': file.digest };
   const digest = await writeBlob(client, { ref: `compress-blob-${file.digest}`, labels }, counting);
   return { mediaType: `${MEDIA.dockerLayer}.gzip`, digest, size };
-}
-
-/** Stores a document; resolves with its descriptor. */
-export async function writeJson(client: Client, mediaType: string, value: object): Promise<Descriptor> {
-  const bytes = Buffer.from(JSON.stringify(value));
-  const digest = `sha256:${createHash('sha256').update(bytes).digest('hex')}`;
-  await writeBlob(client, { ref: `manifest-${digest}`, digest, size: bytes.length }, [bytes]);
-  return { mediaType, digest, size: bytes.length };
 }
 
 async function document(bytes: AsyncIterable<Buffer>, name: string): Promise<unknown> {

@@ -139,6 +139,14 @@ async function abort(client: Client, ref: string): Promise<void> {
   await client.content.Abort({ ref }, { signal: undefined, timeout: 5000 }).catch(() => undefined);
 }
 
+/** Stores a document; resolves with its descriptor. */
+export async function writeJson(client: Client, mediaType: string, value: object): Promise<Descriptor> {
+  const bytes = Buffer.from(JSON.stringify(value));
+  const digest = `sha256:${createHash('sha256').update(bytes).digest('hex')}`;
+  await writeBlob(client, { ref: `manifest-${digest}`, digest, size: bytes.length }, [bytes]);
+  return { mediaType, digest, size: bytes.length };
+}
+
 /** Adds labels to stored content. */
 export async function labelContent(
   client: Client,

@@ -72,6 +72,7 @@ describe('davit.node', () => {
     userXattr: false,
     file,
     compression: 'gzip',
+    ids: null,
     epoch: { seconds: 0n, nanos: 0 },
   });
 

@@ -96,6 +96,11 @@ Napi::Value diff_layer(const Napi::CallbackInfo& info) {
   std::string path = arguments.string("file");
   auto compression = compression_from(arguments.string("compression"));
   options.epoch = epoch_from(arguments);
+  std::string uids, gids;
+  if (auto ids = arguments.object_or_null("ids")) {
+    uids = ids->string("uids");
+    gids = ids->string("gids");
+  }
   SharedCancel cancel = arguments.cancel("cancel");
   if (arguments.failed()) return env.Undefined();
   if (!compression || *compression == layer::Compression::kDetect) {
@@ -104,7 +109,11 @@ Napi::Value diff_layer(const Napi::CallbackInfo& info) {
 
   return run<layer::BlobSummary>(
       env, cancel,
-      [=](const layer::Cancel& token) -> Result<layer::BlobSummary> {
+      [=](const layer::Cancel& token) mutable -> Result<layer::BlobSummary> {
+        if (!uids.empty()) {
+          DAVIT_ASSIGN(options.uids, kernel::parse_id_map(uids));
+          DAVIT_ASSIGN(options.gids, kernel::parse_id_map(gids));
+        }
         Fd file(open(path.c_str(), O_WRONLY | O_TRUNC | O_NOFOLLOW | O_CLOEXEC));
         if (!file) return fail_errno("open \"" + path + "\"");
         return layer::diff(std::move(file), *compression, options, token);

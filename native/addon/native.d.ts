@@ -86,6 +86,12 @@ export interface SettleLayerOptions {
   readonly userXattr: boolean;
 }
 
+/** Each `inside:outside:size[,...]`. */
+export interface IdMaps {
+  readonly uids: string;
+  readonly gids: string;
+}
+
 export interface DiffLayerOptions {
   /** The folder before; null: there was nothing. */
   readonly left: string | null;
@@ -96,6 +102,8 @@ export interface DiffLayerOptions {
   readonly userXattr: boolean;
   readonly file: string;
   readonly compression: 'none' | 'gzip' | 'zstd';
+  /** Not null: files belong to the host's ids of a container; the layer gets the container's own. */
+  readonly ids: IdMaps | null;
   /** Not null: no time in the layer is later, and deletions have this one. */
   readonly epoch: Epoch | null;
 }

@@ -49,26 +49,48 @@ Result<Fd> make_user_namespace(const IdMaps& maps) {
   return open_at(AT_FDCWD, holder.path("ns/user").c_str(), O_RDONLY);
 }
 
-Result<std::string> parse_id_map(std::string_view option) {
-  std::string out;
+Result<IdMap> parse_id_map(std::string_view option) {
+  IdMap out;
   auto wrong = [&] {
     return fail(EINVAL, "id map \"" + std::string(option) + "\": must be like 0:100000:65536");
   };
   for (std::string_view rest = option; !rest.empty();) {
     std::string_view one = rest.substr(0, rest.find(','));
     rest.remove_prefix(std::min(rest.size(), one.size() + 1));
-    for (int i = 0; i < 3; i++) {
-      std::uint32_t number = 0;
-      auto [end, error] = std::from_chars(one.data(), one.data() + one.size(), number);
+    IdRange range;
+    for (std::uint32_t* number : {&range.inside, &range.outside, &range.size}) {
+      auto [end, error] = std::from_chars(one.data(), one.data() + one.size(), *number);
       one.remove_prefix(static_cast<std::size_t>(end - one.data()));
-      bool last = i == 2;
+      bool last = number == &range.size;
       if (error != std::errc() || (last ? !one.empty() : !one.starts_with(':'))) return wrong();
       if (!last) one.remove_prefix(1);
-      out += std::to_string(number) + (last ? '\n' : ' ');
     }
+    out.push_back(range);
   }
   if (out.empty()) return wrong();
   return out;
+}
+
+std::string id_map_text(const IdMap& map) {
+  std::string out;
+  for (const IdRange& range : map)
+    out += std::to_string(range.inside) + ' ' + std::to_string(range.outside) + ' ' +
+           std::to_string(range.size) + '\n';
+  return out;
+}
+
+std::uint32_t id_inside(const IdMap& map, std::uint32_t outside) {
+  for (const IdRange& range : map)
+    if (outside >= range.outside && outside - range.outside < range.size)
+      return range.inside + (outside - range.outside);
+  return outside;
+}
+
+std::uint32_t id_outside(const IdMap& map, std::uint32_t inside) {
+  for (const IdRange& range : map)
+    if (inside >= range.inside && inside - range.inside < range.size)
+      return range.outside + (inside - range.inside);
+  return inside;
 }
 
 Result<> map_ids(int mount, int userns, bool recursive) {

@@ -20,9 +20,11 @@ Result<Mapped> take_maps(const Spec& spec) {
   Mapped out{{spec.type, spec.source, {}}, {}};
   for (const std::string& option : spec.options) {
     if (option.starts_with("uidmap=")) {
-      DAVIT_ASSIGN(out.maps.uids, kernel::parse_id_map(std::string_view(option).substr(7)));
+      DAVIT_ASSIGN(kernel::IdMap map, kernel::parse_id_map(std::string_view(option).substr(7)));
+      out.maps.uids = kernel::id_map_text(map);
     } else if (option.starts_with("gidmap=")) {
-      DAVIT_ASSIGN(out.maps.gids, kernel::parse_id_map(std::string_view(option).substr(7)));
+      DAVIT_ASSIGN(kernel::IdMap map, kernel::parse_id_map(std::string_view(option).substr(7)));
+      out.maps.gids = kernel::id_map_text(map);
     } else {
       out.rest.options.push_back(option);
     }

@@ -1,7 +1,9 @@
 #include "native/layer/change_writer.h"
 
+#include <endian.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/capability.h>
 #include <linux/openat2.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
@@ -42,17 +44,16 @@ Fd open_directory_in(int root, const std::string& path) {
 
 }  // namespace
 
-ChangeWriter::ChangeWriter(TarWriter& out, int root, std::optional<Time> epoch,
-                           const Cancel& cancel)
-    : out_(out), root_(root), epoch_(epoch), cancel_(cancel) {
+ChangeWriter::ChangeWriter(TarWriter& out, int root, Shown shown, const Cancel& cancel)
+    : out_(out), root_(root), shown_(std::move(shown)), cancel_(cancel) {
   timespec now;
   clock_gettime(CLOCK_REALTIME, &now);
-  now_ = epoch ? *epoch : Time{now.tv_sec, 0};
+  now_ = shown_.epoch ? *shown_.epoch : Time{now.tv_sec, 0};
 }
 
 Time ChangeWriter::bounded(const timespec& time) const {
   Time exact{time.tv_sec, time.tv_nsec};
-  if (epoch_ && exact > *epoch_) exact = *epoch_;
+  if (shown_.epoch && exact > *shown_.epoch) exact = *shown_.epoch;
   return {exact.seconds, 0};
 }
 
@@ -62,8 +63,8 @@ Result<Entry> ChangeWriter::describe(const std::string& path, int parent, const 
   entry.type = type_of(info.st_mode);
   entry.name = entry.type == EntryType::kDirectory ? path + "/" : path;
   entry.mode = info.st_mode & 07777;
-  entry.uid = info.st_uid;
-  entry.gid = info.st_gid;
+  entry.uid = kernel::id_inside(shown_.uids, info.st_uid);
+  entry.gid = kernel::id_inside(shown_.gids, info.st_gid);
   entry.modified = bounded(info.st_mtim);
   if (entry.type == EntryType::kRegular) entry.size = info.st_size;
   if (entry.type == EntryType::kCharacterDevice || entry.type == EntryType::kBlockDevice) {
@@ -114,6 +115,21 @@ Result<> ChangeWriter::unchanged(const std::string& path, int parent, const std:
   return {};
 }
 
+// Empty: none. What a user namespace's root has set names that root (revision 3); for the layer it
+// is what root sets (revision 2).
+std::string ChangeWriter::capability(int fd) const {
+  vfs_ns_cap_data data{};
+  ssize_t length = fgetxattr(fd, kCapability, &data, sizeof data);
+  if (length <= 0) return {};
+  uint32_t magic = le32toh(data.magic_etc);
+  if (length == XATTR_CAPS_SZ_3 && (magic & VFS_CAP_REVISION_MASK) == VFS_CAP_REVISION_3 &&
+      !shown_.uids.empty() && kernel::id_inside(shown_.uids, le32toh(data.rootid)) == 0) {
+    data.magic_etc = htole32(VFS_CAP_REVISION_2 | (magic & VFS_CAP_FLAGS_EFFECTIVE));
+    length = XATTR_CAPS_SZ_2;
+  }
+  return std::string(reinterpret_cast<const char*>(&data), static_cast<size_t>(length));
+}
+
 // `entry` as hard links from `names` to its `link`.
 Result<> ChangeWriter::write_links(Entry entry, const std::vector<std::string>& names) {
   entry.type = EntryType::kHardLink;
@@ -136,9 +152,9 @@ Result<> ChangeWriter::write(Entry& entry, int parent, const std::string& name) 
 
   Fd fd(openat(parent, name.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
   if (!fd) return fail_errno("open \"" + path + "\"");
-  char value[256];
-  ssize_t length = fgetxattr(fd.get(), kCapability, value, sizeof value);
-  if (length > 0) entry.xattrs[kCapability] = std::string(value, static_cast<size_t>(length));
+  if (std::string value = capability(fd.get()); !value.empty()) {
+    entry.xattrs[kCapability] = std::move(value);
+  }
   DAVIT_TRY(out_.header(entry));
   if (Result<> copied = out_.data(fd.get(), entry.size, cancel_); !copied) {
     return wrap("\"" + path + "\"", std::move(copied).error());

@@ -9,14 +9,21 @@
 #include <unordered_set>
 #include <vector>
 
+#include "native/kernel/idmap.h"
 #include "native/layer/tar_writer.h"
 
 namespace davit::layer {
 
 class ChangeWriter {
  public:
+  // How entries differ from files.
+  struct Shown {
+    kernel::IdMap uids{}, gids{};  // to the ids inside
+    std::optional<Time> epoch{};   // no time is later
+  };
+
   // `root` is the tree that has the changes; it and `out` outlive this object.
-  ChangeWriter(TarWriter& out, int root, std::optional<Time> epoch, const Cancel& cancel);
+  ChangeWriter(TarWriter& out, int root, Shown shown, const Cancel& cancel);
 
   // `path` is from the root; `parent` and `name` lead to the same file.
   Result<> changed(const std::string& path, int parent, const std::string& name,
@@ -38,10 +45,11 @@ class ChangeWriter {
                          const struct stat& info) const;
   Result<> whiteout(const std::string& path);
   Time bounded(const timespec& time) const;
+  std::string capability(int fd) const;
 
   TarWriter& out_;
   int root_;
-  std::optional<Time> epoch_;
+  Shown shown_;
   const Cancel& cancel_;
   Time now_;
   std::unordered_set<std::string> directories_;  // written

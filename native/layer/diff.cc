@@ -162,7 +162,7 @@ Result<BlobSummary> diff(Fd out, Compression compression, const DiffOptions& opt
   DAVIT_ASSIGN(std::unique_ptr<BlobWriter> blob,
                BlobWriter::start(std::move(out), compression, cancel));
   TarWriter tar(*blob);
-  ChangeWriter changes(tar, root.get(), options.epoch, cancel);
+  ChangeWriter changes(tar, root.get(), {options.uids, options.gids, options.epoch}, cancel);
   Walk walk(options, std::move(left), std::move(right), changes, cancel);
   DAVIT_TRY(walk.run());
   DAVIT_TRY(tar.end());

@@ -10,6 +10,7 @@
 #include <optional>
 #include <string>
 
+#include "native/kernel/idmap.h"
 #include "native/layer/blob_writer.h"
 #include "native/layer/metadata.h"
 #include "native/layer/tar_entry.h"
@@ -24,6 +25,8 @@ struct DiffOptions {
   // read. Fails with ENOTSUP if it holds marks (redirect, metacopy) that only a mount can follow.
   bool overlay = false;
   OverlayMarks marks{};
+  // Not empty: files belong to the outside ids of a container, the layer gets those inside.
+  kernel::IdMap uids{}, gids{};
   // No time is later, and deletions have this time instead of the current one.
   std::optional<Time> epoch{};
 };

@@ -1,6 +1,9 @@
 // Computing layers: applied to what was there before, they give what is there now.
 #include "native/layer/diff.h"
 
+#include <linux/capability.h>
+#include <sys/xattr.h>
+
 #include <cstdlib>
 
 #include "native/layer/apply.h"
@@ -238,4 +241,31 @@ TEST_CASE("diff: failures end it") {
   auto cancelled =
       diff(Fd(open("/dev/null", O_WRONLY)), Compression::kGzip, {.right = tree}, cancel);
   CHECK(cancelled.error().code == ECANCELED);
+}
+
+TEST_CASE("diff: the host's ids of a container become its own") {
+  Scratch scratch;
+  std::string tree = scratch.dir("tree");
+  shell("cd " + tree +
+        " && touch root user host && chown 100000:200000 root && chown 100033:200034 user");
+  // As setcap in the user namespace leaves it: revision 3, with the host's id of its root.
+  vfs_ns_cap_data caps{};
+  caps.magic_etc = VFS_CAP_REVISION_3 | VFS_CAP_FLAGS_EFFECTIVE;
+  caps.data[0].permitted = 1 << CAP_NET_RAW;
+  caps.rootid = 100000;
+  REQUIRE(setxattr((tree + "/user").c_str(), "security.capability", &caps, XATTR_CAPS_SZ_3, 0) ==
+          0);
+  std::string file = scratch.dir("out") + "/layer";
+  DiffOptions options{.right = tree};
+  options.uids = {{0, 100000, 65536}};
+  options.gids = {{0, 200000, 65536}};
+  write_diff(file, options);
+  CHECK(output_of("tar --numeric-owner -tvf " + file + " | awk '{print $2, $6}' | sort") ==
+        "0/0 host\n0/0 root\n33/34 user\n");
+
+  std::string copy = scratch.dir("copy");
+  apply_file(file, copy);
+  CHECK(getxattr((copy + "/user").c_str(), "security.capability", &caps, sizeof caps) ==
+        XATTR_CAPS_SZ_2);
+  CHECK(caps.magic_etc == (VFS_CAP_REVISION_2 | VFS_CAP_FLAGS_EFFECTIVE));
 }

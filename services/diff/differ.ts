@@ -11,7 +11,7 @@ import type { TemporaryMounts } from '../mounts/api.ts';
 import type { Ahead } from './ahead.ts';
 import type { CompareOptions, Diffs, Layer } from './api.ts';
 import { GZIP, mayBeCompressed, UNCOMPRESSED, writtenCompression } from './media-types.ts';
-import { changesPlace, readablePlace, readOnly, writablePlace, type Place } from './place.ts';
+import { changesPlace, readablePlace, readOnly, withoutIdMaps, writablePlace, type Place } from './place.ts';
 import type { CompareJob, LayerLimits, LayerTools, Written } from './tools.ts';
 
 const UNCOMPRESSED_LABEL = 'containerd.io/uncompressed';
@@ -51,7 +51,7 @@ export function createDiffer({ content, mounts: temporary, tools, limits, ahead,
   async function compute(
     left: readonly Mount[],
     right: readonly Mount[],
-    target: Pick<CompareJob, 'file' | 'compression' | 'epoch'>,
+    target: Pick<CompareJob, 'file' | 'compression' | 'ids' | 'epoch'>,
     signal: AbortSignal,
   ): Promise<Written> {
     const changes = changesPlace(left, right);
@@ -123,8 +123,9 @@ export function createDiffer({ content, mounts: temporary, tools, limits, ahead,
       let layer: Layer | undefined;
       try {
         await writer.truncate();
-        const target = { file: writer.file, compression, epoch: options.sourceDateEpoch };
-        const written = await compute(left, right, target, signal);
+        const [before, after] = [withoutIdMaps(left), withoutIdMaps(right)];
+        const target = { file: writer.file, compression, ids: after.ids, epoch: options.sourceDateEpoch };
+        const written = await compute(before.mounts, after.mounts, target, signal);
         await fault('diff.compare.before-commit');
         layer = await commit(scope, writer, written, options, mediaType);
         return layer;

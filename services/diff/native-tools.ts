@@ -39,6 +39,7 @@ export const nativeTools: LayerTools = {
           userXattr: job.overlay?.userXattr ?? false,
           file: job.file,
           compression: job.compression,
+          ids: job.ids ?? null,
           epoch: job.epoch ?? null,
         },
         signal,

@@ -42,6 +42,27 @@ export function changesPlace(left: readonly Mount[], right: readonly Mount[]): P
   return shown !== undefined && shown.join(':') === lower.join(':') ? place : undefined;
 }
 
+/** How a container's ids are shown to the host: `inside:outside:size[,...]` each. */
+export interface IdMaps {
+  readonly uids: string;
+  readonly gids: string;
+}
+
+/**
+ * The mounts with files as they are stored: the ids of the host in the upper layer, those of the image
+ * below. Undefined ids: nothing is mapped.
+ */
+export function withoutIdMaps(mounts: readonly Mount[]): { mounts: Mount[]; ids: IdMaps | undefined } {
+  const values = (prefix: string): string | undefined =>
+    mounts.map((mount) => optionValue(mount, prefix)).find(Boolean);
+  const [uids, gids] = [values('uidmap='), values('gidmap=')];
+  const stored = mounts.map((mount) => ({
+    ...mount,
+    options: mount.options.filter((option) => !/^[ug]idmap=/.test(option)),
+  }));
+  return { mounts: stored, ids: uids === undefined || gids === undefined ? undefined : { uids, gids } };
+}
+
 /** The layers, the uppermost first, that read-only mounts show. */
 function shownLayers(mounts: readonly Mount[]): readonly string[] | undefined {
   const source = readablePlace(mounts);

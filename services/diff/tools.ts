@@ -1,7 +1,7 @@
 // What native code does for diffs.
 import type { Instant } from '../lib/time.ts';
 import type { WrittenCompression } from './media-types.ts';
-import type { OverlayPlace } from './place.ts';
+import type { IdMaps, OverlayPlace } from './place.ts';
 
 export interface ApplyJob {
   /** The layer's file. */
@@ -42,6 +42,8 @@ export interface CompareJob {
   /** Written from its beginning. */
   readonly file: string;
   readonly compression: WrittenCompression;
+  /** Given: the files belong to the host's ids of a container, and the layer gets the container's own. */
+  readonly ids: IdMaps | undefined;
   readonly epoch: Instant | undefined;
 }
 

@@ -1,7 +1,5 @@
-import type { Client } from '../../../client/connect.ts';
-import type { Mount } from '../../../proto/gen/containerd.types.ts';
-import { Kind } from '../../../proto/gen/containerd.services.snapshots.v1.ts';
 import { readBlob } from '../../../client/images/content.ts';
+import { viewSnapshot } from '../../../client/images/view.ts';
 import { withLease } from '../../../client/lease.ts';
 import { flag } from '../../args/flags.ts';
 import { define, required } from '../../command.ts';
@@ -34,38 +32,13 @@ export const command = define({
         ...labelArguments(flags.label),
         ...(flags.keep ? { 'containerd.io/gc.root': new Date().toISOString() } : {}),
       };
-      const left = await viewMounts(client, snapshotter, lower);
-      const right = await viewMounts(client, snapshotter, upper);
-      try {
-        const { diff } = await client.diff.Diff({ ...request, labels, left: left.mounts, right: right.mounts });
-        if (diff === null) return;
-        await writeAll(stdout(), readBlob(client, diff.digest));
-        if (flags.keep) context.note(`${diff.digest}\n`);
-      } finally {
-        await left.release();
-        await right.release();
-      }
+      await using left = await viewSnapshot(client, snapshotter, lower);
+      await using right = await viewSnapshot(client, snapshotter, upper);
+      const mounts = { left: [...left.mounts], right: [...right.mounts] };
+      const { diff } = await client.diff.Diff({ ...request, labels, ...mounts });
+      if (diff === null) return;
+      await writeAll(stdout(), readBlob(client, diff.digest));
+      if (flags.keep) context.note(`${diff.digest}\n`);
     });
   },
 });
-
-interface Viewed {
-  readonly mounts: readonly Mount[];
-  release(): Promise<void>;
-}
-
-/** A committed snapshot is looked at through a view that goes away again; '' is nothing at all. */
-async function viewMounts(client: Client, snapshotter: string, key: string): Promise<Viewed> {
-  const { info } = key === '' ? { info: null } : await client.snapshots.Stat({ snapshotter, key });
-  if (info !== null && info.kind !== Kind.COMMITTED) {
-    return { mounts: (await client.snapshots.Mounts({ snapshotter, key })).mounts, release: () => Promise.resolve() };
-  }
-  const view = `diff-view-${process.hrtime.bigint()}`;
-  const { mounts } = await client.snapshots.View({ snapshotter, key: view, parent: key });
-  return {
-    mounts,
-    release: async () => {
-      await client.snapshots.Remove({ snapshotter, key: view });
-    },
-  };
-}
