@@ -37,6 +37,7 @@ const commit = verb([], 'make an image of a container', () => import('./commands
 
 const images = noun(['image', 'i'], 'manage images', {
   check: verb([], 'check that images are complete and unpacked', () => import('./commands/images/check.ts')),
+  convert: verb([], 'store an image in other types', () => import('./commands/images/convert.ts')),
   delete: verb(REMOVE, 'remove images by name', () => import('./commands/images/delete.ts')),
   export: verb([], 'export images to an archive', () => import('./commands/images/export.ts')),
   history,

@@ -139,9 +139,16 @@ async function abort(client: Client, ref: string): Promise<void> {
   await client.content.Abort({ ref }, { signal: undefined, timeout: 5000 }).catch(() => undefined);
 }
 
+/** As Go writes it, so that other tools give the same documents the same digest. */
+const ESCAPED = /[<>&\u2028\u2029]/g;
+
 /** Stores a document; resolves with its descriptor. */
 export async function writeJson(client: Client, mediaType: string, value: object): Promise<Descriptor> {
-  const bytes = Buffer.from(JSON.stringify(value));
+  const text = JSON.stringify(value).replace(
+    ESCAPED,
+    (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  );
+  const bytes = Buffer.from(text);
   const digest = `sha256:${createHash('sha256').update(bytes).digest('hex')}`;
   await writeBlob(client, { ref: `manifest-${digest}`, digest, size: bytes.length }, [bytes]);
   return { mediaType, digest, size: bytes.length };

@@ -2,6 +2,7 @@
 // drive a command line.
 import { mkdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
+import { dockerList } from './docker-image.ts';
 import { busyboxImage, LAYERED_CHECK, layeredImage, ociArchive, userImage } from './image.ts';
 
 export function writeImages(directory: string): void {
@@ -10,5 +11,6 @@ export function writeImages(directory: string): void {
   for (const [name, image] of Object.entries(archives)) {
     writeFileSync(path.join(directory, `${name}.tar`), ociArchive([image]));
   }
+  writeFileSync(path.join(directory, 'platforms.tar'), dockerList());
   writeFileSync(path.join(directory, 'layered.check'), LAYERED_CHECK);
 }

@@ -21,6 +21,7 @@ shift 2
 
 BUSYBOX=docker.io/test/busybox:latest
 LAYERED=docker.io/test/layered:latest
+PLATFORMS=docker.io/test/platforms:latest
 USERIMAGE=docker.io/test/user:latest
 NS=${CTR_TEST_NAMESPACE:-ctr-$$}
 TMP=$(mktemp -d /tmp/davit-interop.XXXXXX)
@@ -30,7 +31,7 @@ trap finish EXIT
 trap 'exit 130' INT TERM
 
 if [ $# -eq 0 ]; then
-  set -- basics images content snapshots leases containers run limits tasks runtimes checkpoints terminals logs events registry
+  set -- basics images convert content snapshots leases containers run limits tasks runtimes checkpoints terminals logs events registry
 fi
 ctr image import "$IMAGES/busybox.tar" >/dev/null || { echo "cannot import the test image"; exit 1; }
 for section in "$@"; do

@@ -19,6 +19,7 @@ import type {
   NativeMount,
   NativeOutcome,
   OverlaySupport,
+  RecompressOptions,
   SettleLayerOptions,
   TreeUsage,
   WrittenLayer,
@@ -140,6 +141,11 @@ export function settleLayer(options: SettleLayerOptions, signal?: AbortSignal): 
  */
 export function diffLayer(options: DiffLayerOptions, signal?: AbortSignal): Promise<WrittenLayer> {
   return cancellable(signal, (cancel) => native().diffLayer({ ...options, cancel }));
+}
+
+/** Writes the same layer, compressed in another way, into `file`, which exists and is emptied first. */
+export function recompressLayer(options: RecompressOptions, signal?: AbortSignal): Promise<WrittenLayer> {
+  return cancellable(signal, (cancel) => native().recompressLayer({ ...options, cancel }));
 }
 
 /**

@@ -6,6 +6,7 @@
 #include "native/layer/apply.h"
 #include "native/layer/diff.h"
 #include "native/layer/erofs_image.h"
+#include "native/layer/recompress.h"
 
 namespace davit::addon {
 namespace {
@@ -85,6 +86,15 @@ Napi::Value settle_layer(const Napi::CallbackInfo& info) {
       [](Napi::Env env, const bool& fits) { return Napi::Boolean::New(env, fits); });
 }
 
+Napi::Object written_layer(Napi::Env env, const layer::BlobSummary& summary) {
+  Napi::Object object = Napi::Object::New(env);
+  object.Set("digest", summary.digest);
+  object.Set("size", Napi::BigInt::New(env, summary.size));
+  object.Set("uncompressedDigest", summary.uncompressed_digest);
+  object.Set("uncompressedSize", Napi::BigInt::New(env, summary.uncompressed_size));
+  return object;
+}
+
 Napi::Value diff_layer(const Napi::CallbackInfo& info) {
   Napi::Env env = info.Env();
   Arguments arguments(info, "diffLayer");
@@ -118,14 +128,30 @@ Napi::Value diff_layer(const Napi::CallbackInfo& info) {
         if (!file) return fail_errno("open \"" + path + "\"");
         return layer::diff(std::move(file), *compression, options, token);
       },
-      [](Napi::Env result_env, const layer::BlobSummary& summary) {
-        Napi::Object object = Napi::Object::New(result_env);
-        object.Set("digest", summary.digest);
-        object.Set("size", Napi::BigInt::New(result_env, summary.size));
-        object.Set("uncompressedDigest", summary.uncompressed_digest);
-        object.Set("uncompressedSize", Napi::BigInt::New(result_env, summary.uncompressed_size));
-        return object;
-      });
+      written_layer);
+}
+
+Napi::Value recompress_layer(const Napi::CallbackInfo& info) {
+  Napi::Env env = info.Env();
+  Arguments arguments(info, "recompressLayer");
+  std::string blob = arguments.string("blob");
+  std::string path = arguments.string("file");
+  auto compression = compression_from(arguments.string("compression"));
+  SharedCancel cancel = arguments.cancel("cancel");
+  if (arguments.failed()) return env.Undefined();
+  if (!compression || *compression == layer::Compression::kDetect) {
+    return unknown_compression(env, "recompressLayer.args[0]");
+  }
+  return run<layer::BlobSummary>(
+      env, cancel,
+      [=](const layer::Cancel& token) -> Result<layer::BlobSummary> {
+        Fd in(open(blob.c_str(), O_RDONLY | O_CLOEXEC));
+        if (!in) return fail_errno("open \"" + blob + "\"");
+        Fd out(open(path.c_str(), O_WRONLY | O_TRUNC | O_CLOEXEC));
+        if (!out) return fail_errno("open \"" + path + "\"");
+        return layer::recompress(std::move(in), std::move(out), *compression, token);
+      },
+      written_layer);
 }
 
 Napi::Value make_erofs(const Napi::CallbackInfo& info) {
@@ -160,6 +186,7 @@ void add_layers(Napi::Env env, Napi::Object exports) {
   exports.Set("settleLayer", Napi::Function::New<settle_layer>(env, "settleLayer"));
   exports.Set("diffLayer", Napi::Function::New<diff_layer>(env, "diffLayer"));
   exports.Set("makeErofs", Napi::Function::New<make_erofs>(env, "makeErofs"));
+  exports.Set("recompressLayer", Napi::Function::New<recompress_layer>(env, "recompressLayer"));
 }
 
 }  // namespace davit::addon

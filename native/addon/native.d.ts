@@ -113,6 +113,13 @@ interface Epoch {
   readonly nanos: number;
 }
 
+export interface RecompressOptions {
+  /** Path of the layer, compressed in any way. */
+  readonly blob: string;
+  readonly file: string;
+  readonly compression: 'none' | 'gzip' | 'zstd';
+}
+
 export interface WrittenLayer {
   /** `sha256:...` and bytes of the file. */
   readonly digest: string;
@@ -180,6 +187,7 @@ export interface Native {
   settleLayer(options: SettleLayerOptions & Cancellable): Promise<boolean>;
   diffLayer(options: DiffLayerOptions & Cancellable): Promise<WrittenLayer>;
   makeErofs(options: MakeErofsOptions & Cancellable): Promise<ErofsImage>;
+  recompressLayer(options: RecompressOptions & Cancellable): Promise<WrittenLayer>;
 
   removeTree(options: { readonly path: string } & Cancellable): Promise<void>;
   copyTree(options: { readonly from: string; readonly to: string } & Cancellable): Promise<void>;
