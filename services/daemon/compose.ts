@@ -51,6 +51,7 @@ import { createTasksService } from '../tasks/service.ts';
 import { createTransferService } from '../transfer/service.ts';
 import { createTransfers } from '../transfer/transfers.ts';
 import { createVersionService, type BuildInfo } from '../version/service.ts';
+import { createProxied, createProxies } from './compose/proxies.ts';
 import { startRuntime } from './compose/runtime.ts';
 import { bootId, createDrivers } from './compose/snapshotters.ts';
 import type { Config } from './defaults.ts';
@@ -89,6 +90,12 @@ export async function startDaemon(config: Config, deps: ComposeDeps): Promise<Da
   const images = createImages({ metadata, gc, leases, namespaces, events });
   const containers = createContainers({ metadata, gc, namespaces, events });
   const { drivers, unavailable } = await createDrivers(config, log);
+  const proxies = createProxies(
+    config,
+    [...drivers, ...unavailable].map(({ name }) => name),
+    parseDuration(config.timeouts['io.davit.timeout.proxy'] ?? '60s'),
+    log,
+  );
   const { ahead, limits } = unpacking(config, drivers, log);
   const content = createContent({
     metadata,
@@ -102,7 +109,10 @@ export async function startDaemon(config: Config, deps: ComposeDeps): Promise<Da
     arrived: (blob) => ahead?.arrived(blob),
   });
   const boot = await bootId();
-  const snapshots = createSnapshots({ metadata, gc, leases, namespaces, events, log, boot }, drivers);
+  const snapshots = createSnapshots({ metadata, gc, leases, namespaces, events, log, boot }, [
+    ...drivers,
+    ...proxies.drivers,
+  ]);
   const temporary = createTemporaryMounts({
     folder: path.join(config.state, 'mounts'),
     calls: nativeMounts,
@@ -148,6 +158,7 @@ export async function startDaemon(config: Config, deps: ComposeDeps): Promise<Da
     describePlugins({
       services: [...names],
       snapshotters: [...drivers, ...unavailable],
+      proxies: proxies.described,
       contentRoot: path.join(config.root, 'content'),
       metadataRoot: path.join(config.root, 'metadata'),
       runtime: tasks.runtime,
@@ -193,11 +204,20 @@ export async function startDaemon(config: Config, deps: ComposeDeps): Promise<Da
   );
   for (const service of services) names.add(service.name);
 
-  const server = createServer(
-    { log, observer: deps.observer },
-    { maxReceive: config.grpc.max_recv_message_size, maxSend: config.grpc.max_send_message_size },
-    services,
-  );
+  const serve = (registrations: readonly Registration[]) =>
+    createServer(
+      { log, observer: deps.observer },
+      { maxReceive: config.grpc.max_recv_message_size, maxSend: config.grpc.max_send_message_size },
+      registrations,
+    );
+  const server = serve(services);
+  const servers = [server];
+  const proxied = config.plugins['io.davit.proxied.v1'];
+  if (proxied.address !== '') {
+    const second = serve([await createProxied(snapshots, leases, proxied.snapshotter)]);
+    await listen(second, { ...config.grpc, address: proxied.address, tcp_address: '' });
+    servers.push(second);
+  }
   await listen(server, config.grpc);
   events.opened();
   gc.start();
@@ -205,8 +225,10 @@ export async function startDaemon(config: Config, deps: ComposeDeps): Promise<Da
   return {
     taskMetrics: createTaskMetrics(tasks.runtime, log),
     async stop() {
-      const ended = new Promise<void>((resolve) => server.tryShutdown(() => resolve()));
-      const timer = setTimeout(() => server.forceShutdown(), STOP_GRACE);
+      const ended = Promise.all(
+        servers.map((each) => new Promise<void>((resolve) => each.tryShutdown(() => resolve()))),
+      );
+      const timer = setTimeout(() => servers.forEach((each) => each.forceShutdown()), STOP_GRACE);
       // The second time is for those who do not even take the end of their connection: it ends with the process.
       await Promise.race([ended, sleep(2 * STOP_GRACE, undefined, { ref: false })]);
       clearTimeout(timer);
@@ -215,6 +237,7 @@ export async function startDaemon(config: Config, deps: ComposeDeps): Promise<Da
       await content.stop();
       await ahead?.stop();
       await snapshots.close();
+      proxies.close();
       await metadata.close();
     },
   };

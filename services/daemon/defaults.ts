@@ -18,7 +18,8 @@ export interface Config {
   debug: { address: string; uid: number; gid: number; level: string; format: string };
   /** Prometheus at http://<address>/v1/metrics; empty for none. */
   metrics: { address: string; grpc_histogram: boolean };
-  proxy_plugins: Record<string, { type: string; address: string }>;
+  /** By name; checked when they are used (compose/proxies.ts). */
+  proxy_plugins: Record<string, Record<string, unknown>>;
   /** Durations as Go writes them: `2s`, `500ms`. */
   timeouts: Record<string, string>;
   plugins: Plugins;
@@ -67,6 +68,11 @@ export interface Plugins {
     /** Whether garbage collection may have the layers of images that transfers have unpacked. */
     discard_unpacked_layers: boolean;
   };
+  /**
+   * davit's own: a socket on which this daemon is a proxy plugin of another containerd, a snapshotter (`overlayfs` or
+   * another one of ours); '' for none.
+   */
+  'io.davit.proxied.v1': { address: string; snapshotter: string };
   /** davit's own: the shim that stands for runc's runtime names. */
   'io.davit.runtime.v1': { shim: string };
   /** As in containerd; here lowering oom_score_adj is always given up where the kernel refuses it. */
@@ -105,6 +111,7 @@ export function defaults(): Config {
       'io.containerd.timeout.shim.load': '5s',
       'io.containerd.timeout.shim.shutdown': '3s',
       'io.containerd.timeout.task.state': '2s',
+      'io.davit.timeout.proxy': '60s',
     },
     plugins: {
       'io.containerd.gc.v1.scheduler': {
@@ -134,6 +141,7 @@ export function defaults(): Config {
         max_layer_entries: 4_000_000,
         discard_unpacked_layers: false,
       },
+      'io.davit.proxied.v1': { address: '', snapshotter: 'overlayfs' },
       'io.davit.runtime.v1': { shim: 'containerd-shim-davit-v1' },
       'io.containerd.grpc.v1.cri': { restrict_oom_score_adj: true },
     },

@@ -15,6 +15,14 @@ export interface Parts {
     readonly capabilities?: readonly string[];
     readonly initError?: Error;
   }[];
+  /** Other programs that are used as parts of this one, or were to be. */
+  readonly proxies: readonly {
+    readonly type: 'snapshotter' | 'content' | 'differ' | 'sandbox';
+    readonly name: string;
+    readonly exports: Readonly<Record<string, string>>;
+    readonly capabilities: readonly string[];
+    readonly initError?: Error;
+  }[];
   readonly contentRoot: string;
   readonly metadataRoot: string;
   readonly runtime: Runtime;
@@ -29,6 +37,7 @@ const TYPES = {
   metadata: 'io.containerd.metadata.v1',
   mounts: 'io.containerd.mount-manager.v1',
   runtime: 'io.containerd.runtime.v2',
+  sandbox: 'io.containerd.sandbox.controller.v1',
   snapshotter: 'io.containerd.snapshotter.v1',
   streaming: 'io.containerd.streaming.v1',
   transfer: 'io.containerd.transfer.v1',
@@ -57,7 +66,14 @@ const SERVICES: Readonly<Record<string, readonly [id: string, requires: readonly
   'runtime.v1.RuntimeService': ['cri', [TYPES.runtime]],
 };
 
-export function describePlugins({ services, snapshotters, contentRoot, metadataRoot, runtime }: Parts): Plugin[] {
+export function describePlugins({
+  services,
+  snapshotters,
+  proxies,
+  contentRoot,
+  metadataRoot,
+  runtime,
+}: Parts): Plugin[] {
   const served = new Set(services);
   const plugins: Plugin[] = [
     plugin(TYPES.event, 'exchange'),
@@ -77,6 +93,7 @@ export function describePlugins({ services, snapshotters, contentRoot, metadataR
     const failed = initError === undefined ? {} : { initError };
     plugins.push(plugin(TYPES.snapshotter, name, { platform: true, exports: { root }, capabilities, ...failed }));
   }
+  for (const { type, name, ...more } of proxies) plugins.push(plugin(TYPES[type], name, { platform: true, ...more }));
   if (served.has('containerd.services.diff.v1.Diff')) {
     plugins.push(plugin(TYPES.differ, 'walking', { platform: true, requires: [TYPES.metadata] }));
   }

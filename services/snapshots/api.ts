@@ -50,7 +50,7 @@ export interface Snapshotter {
   /** As prepare(), read-only. */
   view(scope: Scope, key: string, parent: string, labels: Labels): Promise<readonly Mount[]>;
   /** Throws `not found`; `failed precondition` for a committed snapshot. */
-  mounts(namespace: string, key: string): readonly Mount[];
+  mounts(namespace: string, key: string): Promise<readonly Mount[]>;
   /**
    * Turns the active snapshot `key` into the committed `name`; the key is gone, labels are replaced.
    * `parent` puts a snapshot that has none on top of another ('' leaves it as it is).
@@ -133,4 +133,18 @@ export interface Driver {
   trees(): Promise<readonly string[]>;
   /** Labels that the driver adds to what clients see. */
   describe(id: string): Labels;
+  /** Given: the trees are another program's, which has to be asked, and may be away. */
+  readonly foreign?: ForeignDriver;
+}
+
+/** What a driver does otherwise when its trees are another program's. */
+export interface ForeignDriver {
+  /** An id that no tree has ever had: which there are cannot be asked at any time. */
+  newId(): string;
+  /** In place of Driver.create(). Resolves with the committed tree that the target label names, when the other has it. */
+  create(tree: Tree): Promise<{ readonly id: string; readonly labels: Labels } | undefined>;
+  /** In place of Driver.mounts(). */
+  mounts(tree: Tree): Promise<readonly Mount[]>;
+  /** To be called when trees were removed. */
+  tidy(): Promise<void>;
 }

@@ -1,5 +1,6 @@
 // What garbage collection has to know of snapshots. None is needed by itself: leases, labels,
 // containers and images hold them, and each holds its parent.
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Collectable } from '../metadata/gc-api.ts';
 import type { Occupant } from '../namespaces/api.ts';
 import type { LocalSnapshotter } from './snapshotter.ts';
@@ -10,7 +11,8 @@ export interface Collected {
   readonly snapshotter: LocalSnapshotter;
 }
 
-export function snapshotsCollectable(all: readonly Collected[]): Collectable {
+/** `unswept`: to be called when something is left, for the next collection. */
+export function snapshotsCollectable(all: readonly Collected[], unswept: () => void): Collectable {
   const byName = new Map(all.map((one) => [one.snapshotter.name, one]));
 
   function find(node: string): { one: Collected; key: string } | undefined {
@@ -47,9 +49,18 @@ export function snapshotsCollectable(all: readonly Collected[]): Collectable {
       found?.one.snapshotter.discarded(namespace, found.key);
     },
     async sweep() {
-      for (const { snapshotter } of all) await snapshotter.cleanup();
+      await Promise.all(all.map(({ snapshotter }) => swept(snapshotter, unswept)));
     },
   };
+}
+
+/** How long a collection waits for a foreign snapshotter, which may be away; it goes on by itself. Milliseconds. */
+const FOREIGN_PATIENCE = 2000;
+
+async function swept(snapshotter: LocalSnapshotter, unswept: () => void): Promise<void> {
+  if (!snapshotter.foreign) return await snapshotter.cleanup();
+  const done = snapshotter.cleanup().catch(unswept);
+  await Promise.race([done, sleep(FOREIGN_PATIENCE, undefined, { ref: false })]);
 }
 
 export function snapshotsOccupant(all: readonly Collected[]): Occupant {

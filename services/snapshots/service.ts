@@ -12,7 +12,11 @@ import { infoToWire } from './convert.ts';
 /** Infos in one message of List. */
 const BATCH = 100;
 
-export function createSnapshotsService(snapshots: Snapshots): Registration {
+/** `scope`: in whose name a call works. */
+export function createSnapshotsService(
+  snapshots: Pick<Snapshots, 'get'>,
+  scope: (call: Call) => Scope = scopeOf,
+): Registration {
   return registration<SnapshotsService>(SnapshotsName, {
     async Prepare(request, call) {
       const snapshotter = snapshots.get(request.snapshotter);
@@ -29,8 +33,9 @@ export function createSnapshotsService(snapshots: Snapshots): Registration {
       const mounts = await snapshotter.view(scope(call), request.key, request.parent, labelsFromWire(request.labels));
       return { mounts: mounts.map(mountToWire) };
     },
-    Mounts(request, call) {
-      return { mounts: snapshots.get(request.snapshotter).mounts(call.namespace(), request.key).map(mountToWire) };
+    async Mounts(request, call) {
+      const mounts = await snapshots.get(request.snapshotter).mounts(scope(call).namespace, request.key);
+      return { mounts: mounts.map(mountToWire) };
     },
     async Commit(request, call) {
       const { name, key, parent } = request;
@@ -42,14 +47,14 @@ export function createSnapshotsService(snapshots: Snapshots): Registration {
       return {};
     },
     Stat(request, call) {
-      return { info: infoToWire(snapshots.get(request.snapshotter).stat(call.namespace(), request.key)) };
+      return { info: infoToWire(snapshots.get(request.snapshotter).stat(scope(call).namespace, request.key)) };
     },
     async Update(request, call) {
       const snapshotter = snapshots.get(request.snapshotter);
       if (request.info === null) throw invalidArgument('snapshot info is required');
       const { name, labels } = request.info;
       const info = await snapshotter.update(
-        call.namespace(),
+        scope(call).namespace,
         name,
         labelsFromWire(labels),
         request.update_mask?.paths ?? [],
@@ -57,13 +62,13 @@ export function createSnapshotsService(snapshots: Snapshots): Registration {
       return { info: infoToWire(info) };
     },
     async *List(request, call) {
-      const infos = snapshots.get(request.snapshotter).list(call.namespace(), request.filters);
+      const infos = snapshots.get(request.snapshotter).list(scope(call).namespace, request.filters);
       for (let from = 0; from < infos.length; from += BATCH) {
         yield { info: infos.slice(from, from + BATCH).map(infoToWire) };
       }
     },
     async Usage(request, call) {
-      const usage = await snapshots.get(request.snapshotter).usage(call.namespace(), request.key);
+      const usage = await snapshots.get(request.snapshotter).usage(scope(call).namespace, request.key);
       return { size: String(usage.size), inodes: String(usage.inodes) };
     },
     async Cleanup(request) {
@@ -73,6 +78,6 @@ export function createSnapshotsService(snapshots: Snapshots): Registration {
   });
 }
 
-function scope(call: Call): Scope {
+function scopeOf(call: Call): Scope {
   return { namespace: call.namespace(), lease: call.lease };
 }

@@ -9,11 +9,11 @@ import type { Namespaces } from '../namespaces/api.ts';
 import type { Driver, Snapshots } from './api.ts';
 import { snapshotsCollectable, snapshotsOccupant } from './gc.ts';
 import { createSnapshotter } from './snapshotter.ts';
-import { snapshotTable } from './store.ts';
+import { SNAPSHOTS, snapshotTable } from './store.ts';
 
 export interface SnapshotsDeps {
   readonly metadata: Metadata;
-  readonly gc: Pick<GarbageCollector, 'register' | 'deleted'>;
+  readonly gc: Pick<GarbageCollector, 'register' | 'deleted' | 'unswept'>;
   readonly leases: LeaseHolder;
   readonly namespaces: Pick<Namespaces, 'register'>;
   readonly events: Publisher;
@@ -37,7 +37,7 @@ export function createSnapshots(deps: SnapshotsDeps, drivers: readonly Driver[])
   });
   const byName = new Map(all.map(({ snapshotter }) => [snapshotter.name, snapshotter]));
 
-  deps.gc.register(snapshotsCollectable(all));
+  deps.gc.register(snapshotsCollectable(all, () => deps.gc.unswept(SNAPSHOTS)));
   deps.namespaces.register(snapshotsOccupant(all));
 
   return {

@@ -48,6 +48,8 @@ export interface SnapshotterDeps {
 
 /** A snapshotter as the daemon holds it. */
 export interface LocalSnapshotter extends Snapshotter {
+  /** Its trees are another program's. */
+  readonly foreign: boolean;
   /** After the metadata was opened and before any call: finds free ids, and removes leftovers in the background. */
   recover(): Promise<void>;
   /** Tells of a record that garbage collection removed; its files are left to cleanup(). */
@@ -90,11 +92,13 @@ export function createSnapshotter(deps: SnapshotterDeps): LocalSnapshotter {
     if (parentRecord !== undefined && parentRecord.kind !== 'committed') {
       throw invalidArgument(`failed to create snapshot: parent ${JSON.stringify(parent)} is not committed snapshot`);
     }
-    const id = String(nextId++);
+    const id = driver.foreign?.newId() ?? String(nextId++);
     const tree: Tree = { id, kind, parents: lineage(table, namespace, parent), labels: inheritedLabels(labels) };
     unborn.add(id);
     try {
-      await driver.create(tree);
+      const there = driver.foreign === undefined ? undefined : await driver.foreign.create(tree);
+      if (driver.foreign === undefined) await driver.create(tree);
+      if (there !== undefined) return await adopt(scope, parent, labels, there);
       await fault('snapshots.prepare.before-record');
       await metadata.update((transaction) => {
         const created = now();
@@ -117,7 +121,40 @@ export function createSnapshotter(deps: SnapshotterDeps): LocalSnapshotter {
     } finally {
       unborn.delete(id);
     }
-    return driver.mounts(tree);
+    return mountsOf(tree);
+  }
+
+  async function mountsOf(tree: Tree): Promise<readonly Mount[]> {
+    return driver.foreign === undefined ? driver.mounts(tree) : await driver.foreign.mounts(tree);
+  }
+
+  /** A foreign snapshotter has what was to be unpacked: it is recorded, and whoever asked is told so. */
+  async function adopt(
+    scope: Scope,
+    parent: string,
+    labels: Labels,
+    there: { readonly id: string; readonly labels: Labels },
+  ): Promise<never> {
+    const { namespace } = scope;
+    const name = labels.get(TARGET_LABEL) ?? '';
+    await metadata.update((transaction) => {
+      const created = now();
+      const record: SnapshotRecord = {
+        id: there.id,
+        kind: 'committed',
+        parent,
+        created,
+        updated: created,
+        labels: new Map([...there.labels, ...labels]),
+        usage: null,
+        unsettled: null,
+      };
+      if (!table.has(namespace, name)) {
+        insert(transaction, table, namespace, name, record, parentOf(table, namespace, parent)?.id);
+      }
+      leases.hold(transaction, scope, resource(name));
+    });
+    throw alreadyExists(`target snapshot ${JSON.stringify(name)} from snapshotter`);
   }
 
   function committable(namespace: string, key: string): SnapshotRecord {
@@ -130,15 +167,16 @@ export function createSnapshotter(deps: SnapshotterDeps): LocalSnapshotter {
     if (table.has(namespace, name)) throw alreadyExists(`snapshot ${JSON.stringify(name)}`);
   }
 
+  function committedParent(namespace: string, key: string, name: string): SnapshotRecord | undefined {
+    const parent = parentOf(table, namespace, name);
+    if (parent === undefined || parent.kind === 'committed') return parent;
+    throw failedPrecondition(`failed to commit snapshot ${key}: parent ${JSON.stringify(name)} is not committed`);
+  }
+
   /** Writes the committed record in the place of the active one. */
   function rename(transaction: Transaction, scope: Scope, name: string, key: string, record: SnapshotRecord): void {
     const { namespace } = scope;
-    const parent = parentOf(table, namespace, record.parent);
-    if (parent !== undefined && parent.kind !== 'committed') {
-      throw failedPrecondition(
-        `failed to commit snapshot ${key}: parent ${JSON.stringify(record.parent)} is not committed`,
-      );
-    }
+    const parent = committedParent(namespace, key, record.parent);
     erase(transaction, table, namespace, key);
     insert(transaction, table, namespace, name, record, parent?.id);
     leases.release(transaction, scope, resource(key));
@@ -175,7 +213,7 @@ export function createSnapshotter(deps: SnapshotterDeps): LocalSnapshotter {
       );
     }
     const newParent = active.parent === '' ? parent : active.parent;
-    parentOf(table, namespace, newParent);
+    committedParent(namespace, key, newParent);
     const tree = treeOf(table, namespace, { ...active, parent: newParent, labels });
     const usage = await driver.usage(tree);
     await driver.commit(tree);
@@ -213,6 +251,7 @@ export function createSnapshotter(deps: SnapshotterDeps): LocalSnapshotter {
 
   return {
     name: driver.name,
+    foreign: driver.foreign !== undefined,
     capabilities: driver.capabilities,
 
     async prepare(scope, key, parent, labels) {
@@ -227,12 +266,12 @@ export function createSnapshotter(deps: SnapshotterDeps): LocalSnapshotter {
 
     view: (scope, key, parent, labels) => create(scope, 'view', key, parent, labels),
 
-    mounts(namespace, key) {
+    async mounts(namespace, key) {
       const record = existing(table, namespace, key);
       if (record.kind === 'committed') {
         throw failedPrecondition(`failed to get active mount: requested snapshot ${key} not active or view`);
       }
-      return driver.mounts(treeOf(table, namespace, record));
+      return await mountsOf(treeOf(table, namespace, record));
     },
 
     async commit(scope, name, key, parent, labels) {
@@ -281,18 +320,28 @@ export function createSnapshotter(deps: SnapshotterDeps): LocalSnapshotter {
 
     async usage(namespace, key): Promise<Usage> {
       const record = existing(table, namespace, key);
-      if (record.kind === 'active') return driver.usage(treeOf(table, namespace, record));
+      // What a foreign snapshotter had before was not measured here.
+      const asked = record.kind === 'active' || (record.kind === 'committed' && record.usage === null);
+      if (asked) return driver.usage(treeOf(table, namespace, record));
       return record.usage ?? { size: 0, inodes: 0 };
     },
 
     async cleanup() {
       await sweep();
       const failure = await reaper.drained();
+      await driver.foreign?.tidy();
       if (failure !== undefined) throw failure;
     },
 
     async recover() {
       await settler.recover();
+      if (driver.foreign !== undefined) {
+        // Nobody waits for a program that may be away.
+        sweep().catch((error: unknown) =>
+          log.warn('snapshots of a proxy plugin not looked at', { snapshotter: driver.name, error }),
+        );
+        return;
+      }
       const ids = [...allRecords(table).map((record) => record.id), ...(await driver.trees())];
       nextId = 1 + ids.reduce((most, id) => Math.max(most, Number.parseInt(id, 10) || 0), 0);
       await sweep();
