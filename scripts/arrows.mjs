@@ -44,7 +44,7 @@ const rules = [
     {
       path: '^services/([^/]+)/',
       pathNot:
-        '^services/$1/|^services/lib/|/api\\.ts$|-api\\.ts$|^services/metadata/codec\\.ts$|^services/grpc/(call|handlers|server|status)\\.ts$|^services/version/service\\.ts$',
+        '^services/$1/|^services/lib/|/api\\.ts$|-api\\.ts$|^services/metadata/codec\\.ts$|^services/grpc/(call|client|handlers|server|status)\\.ts$|^services/version/service\\.ts$',
     },
   ),
   rule(
