@@ -16,7 +16,7 @@ export interface ImageConfig {
 }
 
 /** Labels of images are anybody's: those that mean something to the daemon are not taken over (CVE-2026-53488). */
-const RESERVED = ['containerd.io/', 'io.cri-containerd', 'davit.io/', 'io.containerd.'];
+const RESERVED = ['containerd.io/', 'io.cri-containerd', 'io.davit', 'io.containerd.'];
 
 /**
  * Sets environment, arguments, working directory and user as the image says. What the process's

@@ -38,7 +38,7 @@ export async function importImages(
     });
   if (images.length === 0)
     throw new ClientError('not found', 'archive: no image with a name in it; --digests or --index-name give one');
-  for (const { target } of images) await holdContent(client, target, options.platform);
+  for (const { target } of images) await holdContent(client, target, options.platform, true);
   for (const image of images) await createOrUpdate(client, image, options.labels ?? {});
   return images;
 }

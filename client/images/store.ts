@@ -5,7 +5,7 @@ import { labelContent } from './content.ts';
 import { children } from './inspect.ts';
 import { platformMatch } from './platform.ts';
 import { toWire } from './resolve.ts';
-import { isConfig, isIndex, isManifest, type Descriptor, type Platform } from './types.ts';
+import { isConfig, isIndex, isManifest, isNonDistributable, type Descriptor, type Platform } from './types.ts';
 
 /** A name and what it stands for. */
 export interface NamedImage {
@@ -15,9 +15,15 @@ export interface NamedImage {
 
 /**
  * Labels every document with references to what it names, so that the image holds all of it.
- * Throws `not found` when content that the platform needs is missing.
+ * Throws `not found` when documents that the platform needs are missing; with `whole` also for configs and layers,
+ * except those that may not be copied.
  */
-export async function holdContent(client: Client, target: Descriptor, platform: Platform | undefined): Promise<void> {
+export async function holdContent(
+  client: Client,
+  target: Descriptor,
+  platform: Platform | undefined,
+  whole = false,
+): Promise<void> {
   const below = (await children(client, target).catch(missing(target))).filter(
     (each) => platform === undefined || each.platform === undefined || platformMatch(platform, each.platform) > 0,
   );
@@ -25,8 +31,11 @@ export async function holdContent(client: Client, target: Descriptor, platform: 
   let layers = 0;
   let manifests = 0;
   for (const each of below) {
-    if (isManifest(each.mediaType) || isIndex(each.mediaType)) {
-      await holdContent(client, each, platform);
+    const isDocument = isManifest(each.mediaType) || isIndex(each.mediaType);
+    if (whole && !isDocument && !isNonDistributable(each.mediaType))
+      await client.content.Info({ digest: each.digest }).catch(missing(each));
+    if (isDocument) {
+      await holdContent(client, each, platform, whole);
       labels[`containerd.io/gc.ref.content.m.${manifests++}`] = each.digest;
     } else if (isConfig(each.mediaType)) {
       labels['containerd.io/gc.ref.content.config'] = each.digest;

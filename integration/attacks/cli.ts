@@ -1,6 +1,7 @@
 // The command lines that people start containers with, on the daemon under test.
-import { spawnSync } from 'node:child_process';
+import { execFile, spawnSync } from 'node:child_process';
 import path from 'node:path';
+import { promisify } from 'node:util';
 import type { Client } from '../../client/connect.ts';
 import { uniqueId, type Result } from '../harness/container.ts';
 import type { Daemon } from '../harness/daemon.ts';
@@ -26,4 +27,16 @@ export function runWith(
   });
   if (error !== undefined) throw error;
   return { status: status ?? -1, stdout, stderr };
+}
+
+/** As runWith() of davit, for several at a time. Rejects when it fails. */
+export function runInBackground(
+  daemon: Daemon,
+  client: Client,
+  flags: readonly string[],
+  image: TestImage,
+  args: readonly string[],
+): Promise<{ stdout: string }> {
+  const words = ['--address', daemon.address, '--namespace', client.namespace, 'run', '--rm', ...flags];
+  return promisify(execFile)(PROGRAMS.davit, [...words, image.name, uniqueId(), ...args], { timeout: LIMIT_MS });
 }

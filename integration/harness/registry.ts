@@ -4,6 +4,7 @@ import { execFileSync, spawn } from 'node:child_process';
 import { createHash, createPrivateKey, sign, X509Certificate } from 'node:crypto';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer as createHttpServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import { createServer as createHttpsServer } from 'node:https';
 import { createServer, connect, type AddressInfo, type Server, type Socket } from 'node:net';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -184,7 +185,7 @@ export async function wireTo(host: string): Promise<Wire> {
   };
 }
 
-/** An HTTP server that answers as the test says; everything that is not answered is 404. */
+/** An HTTP or HTTPS server that answers as the test says; everything that is not answered is 404. */
 export interface FakeServer {
   readonly host: string;
   readonly requests: readonly { readonly line: string; readonly headers: IncomingMessage['headers'] }[];
@@ -193,9 +194,10 @@ export interface FakeServer {
 
 export async function fakeServer(
   answer: (request: IncomingMessage, response: ServerResponse) => void,
+  tls?: Certificate,
 ): Promise<FakeServer> {
   const requests: { line: string; headers: IncomingMessage['headers'] }[] = [];
-  const server = createHttpServer((request, response) => {
+  const handle = (request: IncomingMessage, response: ServerResponse): void => {
     requests.push({ line: `${request.method} ${request.url}`, headers: request.headers });
     response.on('error', () => undefined);
     answer(request, response);
@@ -206,7 +208,11 @@ export async function fakeServer(
       !response.hasHeader('x-late')
     )
       response.writeHead(404).end();
-  });
+  };
+  const server =
+    tls === undefined
+      ? createHttpServer(handle)
+      : createHttpsServer({ cert: readFileSync(tls.cert), key: readFileSync(tls.key) }, handle);
   await listen(server);
   return {
     host: `127.0.0.1:${(server.address() as AddressInfo).port}`,

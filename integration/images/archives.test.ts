@@ -5,16 +5,14 @@ import { packMessage } from '../../client/any.ts';
 import type { Client } from '../../client/connect.ts';
 import { isNotImplemented } from '../../client/errors.ts';
 import { openStream } from '../../client/streams.ts';
-import { receiveAll, sendAll } from '../harness/byte-streams.ts';
+import { receiveAll } from '../harness/byte-streams.ts';
 import { fails, present } from '../harness/expect.ts';
 import { useDaemon } from '../harness/fixture.ts';
+import { importArchive, NAMED, TYPES } from '../harness/import.ts';
 import { busyboxImage, layeredImage, ociArchive } from '../harness/image.ts';
 import { chainId } from '../harness/store.ts';
 
-const TYPES = 'containerd.types.transfer';
 const PLATFORM = { os: 'linux', architecture: process.arch === 'x64' ? 'amd64' : process.arch };
-const NAMED = { extra_references: [{ name: 'docker.io/test', is_prefix: true, allow_overwrite: true }] };
-
 describe('archives through the Transfer service', () => {
   const t = useDaemon();
   const layered = layeredImage();
@@ -27,20 +25,6 @@ describe('archives through the Transfer service', () => {
       if (isNotImplemented(error) && /unknown service/.test(error.message)) this.skip();
     }
   });
-
-  async function importArchive(client: Client, bytes: Buffer, store: object = NAMED): Promise<void> {
-    const stream = await openStream(client, 'import');
-    const sent = sendAll(stream, bytes).catch(() => undefined);
-    try {
-      await client.transfer.Transfer({
-        source: packMessage(`${TYPES}.ImageImportStream`, { stream: stream.id }),
-        destination: packMessage(`${TYPES}.ImageStore`, store),
-      });
-    } finally {
-      stream.call.cancel();
-      await sent;
-    }
-  }
 
   async function exportImage(client: Client, name: string, more: object = {}): Promise<Buffer> {
     const stream = await openStream(client, 'export');

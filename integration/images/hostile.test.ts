@@ -1,23 +1,16 @@
 // A registry that means harm: what it sends must not get out of hand, and learns nothing it should not.
 import { strict as assert } from 'node:assert';
 import { randomBytes } from 'node:crypto';
-import { type IncomingMessage, type ServerResponse } from 'node:http';
 import { afterEach, describe, it } from 'mocha';
 import type { Credentials } from '../../client/images/credentials.ts';
-import { pullImage } from '../../client/images/transfer.ts';
 import { collect, fails } from '../harness/expect.ts';
+import { described, fakeRegistry, json, pullFrom, TYPES, type Answer } from '../harness/fake-registry.ts';
 import { useDaemon } from '../harness/fixture.ts';
 import { busyboxImage, sha256 } from '../harness/image.ts';
 import { fakeServer, USER, type FakeServer } from '../harness/registry.ts';
 import { targetOf } from '../harness/target.ts';
 
-const MANIFEST = 'application/vnd.oci.image.manifest.v1+json';
-const INDEX = 'application/vnd.oci.image.index.v1+json';
-const CONFIG = 'application/vnd.oci.image.config.v1+json';
-const LAYER = 'application/vnd.oci.image.layer.v1.tar+gzip';
-const PLATFORM = { os: 'linux', architecture: process.arch === 'x64' ? 'amd64' : process.arch };
-
-type Answer = (request: IncomingMessage, response: ServerResponse) => void;
+const { manifest: MANIFEST, index: INDEX, config: CONFIG, layer: LAYER } = TYPES;
 
 (targetOf(process.env) === 'davit' ? describe : describe.skip)('hostile registries', () => {
   const t = useDaemon();
@@ -34,39 +27,16 @@ type Answer = (request: IncomingMessage, response: ServerResponse) => void;
     return server;
   };
 
-  /** A registry that has these documents and blobs under their digests, and the first one as every tag. */
-  const registry = (documents: readonly (readonly [type: string, bytes: Buffer])[], before?: Answer) =>
-    serve((request, response) => {
-      before?.(request, response);
-      if (response.headersSent || response.writableEnded) return;
-      const name = (request.url ?? '').split('?')[0]?.split('/').at(-1) ?? '';
-      const found =
-        documents.find(([, bytes]) => sha256(bytes) === name) ?? (/:/.test(name) ? undefined : documents[0]);
-      if (found === undefined || !(request.url ?? '').startsWith('/v2/')) return;
-      const [type, bytes] = found;
-      response.writeHead(200, {
-        'content-type': type,
-        'content-length': bytes.length,
-        'docker-content-digest': sha256(bytes),
-      });
-      response.end(request.method === 'HEAD' ? undefined : bytes);
-    });
+  const registry = async (...parts: Parameters<typeof fakeRegistry>): Promise<FakeServer> => {
+    const server = await fakeRegistry(...parts);
+    servers.push(server);
+    return server;
+  };
 
   const pull = (host: string, credentials?: Credentials, snapshotter = 'overlayfs') => {
     const client = t.inNewNamespace();
-    const name = `${host}/x/y:1`;
-    const from = { reference: name, plainHttp: true, credentials: () => Promise.resolve(credentials) };
-    const options = { name, platforms: [PLATFORM], labels: {}, allMetadata: false };
-    return { client, done: pullImage(client, from, { ...options, snapshotter: snapshotter || undefined }) };
+    return { client, done: pullFrom(client, host, { credentials, snapshotter }) };
   };
-
-  const json = (value: object): Buffer => Buffer.from(JSON.stringify(value));
-  const described = (mediaType: string, bytes: Buffer, more: object = {}) => ({
-    mediaType,
-    digest: sha256(bytes),
-    size: bytes.length,
-    ...more,
-  });
 
   it('gives credentials to the registry alone, not to where it sends us', async () => {
     const blobs = [...busybox.blobs.values()].map((bytes) => ['application/octet-stream', bytes] as const);

@@ -3,7 +3,7 @@
 // A task is restored from a folder, which a shim may read as late as at Start: it stays until the task
 // runs or is deleted. Whatever is in the folder of folders when the daemon starts is nobody's.
 import { randomBytes } from 'node:crypto';
-import { mkdir, rm } from 'node:fs/promises';
+import { mkdir, readdir, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { codec } from '../../proto/messages.ts';
 import type { CheckpointOptions } from '../../proto/gen/containerd.runc.v1.ts';
@@ -113,6 +113,9 @@ export function createCheckpoints({ content, diffs, folder }: CheckpointsDeps): 
       const layer = { mediaType: ARCHIVE, digest, size: Number(size) };
       const place = [{ type: 'bind', source: images, target: '', options: ['rbind', 'rw'] }];
       await diffs.apply(namespace, layer, place, { sync: false }, signal);
+      // CRIU opens them by name: a link would show a file of the host's to whoever runs in there.
+      const strange = (await readdir(images, { withFileTypes: true })).find((entry) => !entry.isFile());
+      if (strange !== undefined) throw invalidArgument(`checkpoint ${digest}: "${strange.name}" is not a regular file`);
       return images;
     },
 
