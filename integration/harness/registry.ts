@@ -20,6 +20,8 @@ export interface RegistryOptions {
   /** Where blobs are; registries may share it. */
   readonly folder: string;
   readonly tls?: Certificate;
+  /** With TLS: a certificate that clients' own must be signed by. */
+  readonly clientAuthority?: string;
   /** The user alice with the password `secret`. */
   readonly basic?: boolean;
   /** Tokens from this realm, signed by this certificate's key. */
@@ -31,7 +33,13 @@ export const USER = { username: 'alice', secret: 'secret' };
 const HTPASSWD = 'alice:$2b$04$RsDf1Ax0Wme8Fc/7pmyCj.qDUyopAzXdyXy9OykilZQmiM0iA2wLe\n';
 const READY_MS = 10_000;
 
-export async function startRegistry({ folder, tls, basic, token }: RegistryOptions): Promise<TestRegistry> {
+export async function startRegistry({
+  folder,
+  tls,
+  clientAuthority,
+  basic,
+  token,
+}: RegistryOptions): Promise<TestRegistry> {
   const port = await freePort();
   const place = mkdtempSync('/tmp/davit-registry-');
   writeFileSync(path.join(place, 'htpasswd'), HTPASSWD);
@@ -44,7 +52,10 @@ export async function startRegistry({ folder, tls, basic, token }: RegistryOptio
     version: '0.1',
     log: { level: 'error', accesslog: { disabled: true } },
     storage: { filesystem: { rootdirectory: folder }, delete: { enabled: true } },
-    http: { addr: `127.0.0.1:${port}`, ...(tls ? { tls: { certificate: tls.cert, key: tls.key } } : {}) },
+    http: {
+      addr: `127.0.0.1:${port}`,
+      ...(tls ? { tls: { certificate: tls.cert, key: tls.key, clientcas: clientAuthority && [clientAuthority] } } : {}),
+    },
     ...(auth ? { auth } : {}),
   };
   // JSON is YAML.

@@ -42,7 +42,13 @@ export function transportFailure(method: string, url: URL, error: unknown, sourc
   return unavailable(text, { cause: error });
 }
 
+/** What a server says in TLS to whom it does not know. */
+const CLIENT_REFUSED =
+  /_ALERT_(BAD_CERTIFICATE|CERTIFICATE_REQUIRED|CERTIFICATE_UNKNOWN|UNKNOWN_CA|HANDSHAKE_FAILURE)$/;
+
 function hint(code: string, url: URL): string | undefined {
+  if (CLIENT_REFUSED.test(code))
+    return `the registry wants a client certificate that it knows (${code}); give it as client = in hosts.toml`;
   switch (code) {
     case 'ENOTFOUND':
     case 'EAI_AGAIN':

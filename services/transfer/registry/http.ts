@@ -124,7 +124,7 @@ export function createHttp(environment: NodeJS.ProcessEnv): Http {
         });
         request.once('error', (error) => {
           done();
-          reject(signal.aborted ? reasonOf(signal) : noAnswer(error));
+          reject(signal.aborted ? reasonOf(signal) : noAnswer(error, url, environment));
         });
         request.once('close', done);
         request.once('response', (response) => resolve(answerOf(response, signal)));
@@ -180,7 +180,7 @@ async function* bodyOf(response: IncomingMessage, signal: AbortSignal): AsyncGen
   try {
     yield* response as AsyncIterable<Buffer>;
   } catch (error) {
-    throw signal.aborted ? reasonOf(signal) : noAnswer(error);
+    throw signal.aborted ? reasonOf(signal) : cutOff(error);
   }
   // A connection that ends early is not always an error to Node.
   if (!response.complete) throw unavailable('the connection was cut');
@@ -194,8 +194,18 @@ function late(what: string, milliseconds: number): Failure {
   return unavailable(`no ${what} within ${milliseconds / 1000} s`);
 }
 
+/** As cutOff(); a proxy that does not answer is named. */
+function noAnswer(error: unknown, url: URL, environment: NodeJS.ProcessEnv): Failure {
+  const failure = cutOff(error);
+  const proxy = proxyFor(url, environment);
+  const refused = error instanceof Error && 'syscall' in error;
+  if (proxy === undefined || !refused) return failure;
+  const words = failure.message.replace(/: unavailable$/, '');
+  return unavailable(`${proxy.host}, the proxy of the daemon's environment: ${words}`, { cause: failure });
+}
+
 /** `cause` keeps Node's code: who talks to a registry knows what to say about some. */
-function noAnswer(error: unknown): Failure {
+function cutOff(error: unknown): Failure {
   if (error instanceof Failure) return error;
   const message = error instanceof Error ? error.message || ('code' in error ? String(error.code) : '') : String(error);
   return unavailable(message === 'aborted' ? 'the connection was cut' : message, { cause: error });
