@@ -22,6 +22,9 @@ export interface Manifest {
 /** Manifests, indexes, configs: more is an attack, not an image. */
 export const MAX_DOCUMENT = 8 * 1024 * 1024;
 
+/** Of a media type; those of RFC 6838 are shorter. */
+const MAX_TYPE = 255;
+
 export const MEDIA = {
   ociManifest: 'application/vnd.oci.image.manifest.v1+json',
   ociIndex: 'application/vnd.oci.image.index.v1+json',
@@ -117,7 +120,7 @@ function documentOf(bytes: Buffer, mediaType: string, digest: string): Json {
   const document = objectIn(bytes, what, digest);
   const own = document['mediaType'];
   if (own !== undefined && own !== '' && own !== mediaType) {
-    throw wrong(what, digest, `calls itself ${JSON.stringify(own)}, its descriptor says ${mediaType}`);
+    throw wrong(what, digest, `calls itself ${shown(own)}, its descriptor says ${mediaType}`);
   }
   return document;
 }
@@ -142,9 +145,10 @@ function objectOf(value: unknown): Json | undefined {
 export function descriptorOf(value: unknown, what: string): Descriptor {
   const object = objectOf(value);
   const { mediaType, size, annotations, platform, urls } = object ?? {};
-  if (object === undefined || typeof mediaType !== 'string') throw invalidArgument(`${what} is no descriptor`);
+  if (object === undefined || typeof mediaType !== 'string' || mediaType.length > MAX_TYPE)
+    throw invalidArgument(`${what} is no descriptor`);
   if (typeof size !== 'number' || !Number.isSafeInteger(size) || size < 0) {
-    throw invalidArgument(`${what} has the size ${JSON.stringify(size)}`);
+    throw invalidArgument(`${what} has the size ${shown(size)}`);
   }
   const texts = Object.entries(objectOf(annotations) ?? {}).filter(([, text]) => typeof text === 'string');
   const given = objectOf(platform);
