@@ -108,7 +108,7 @@ soak: build ## Kills, power cuts and endurance for about MINUTES minutes, 10 if 
 		IMAGE_CRASHES=$$(($(MINUTES) * 3)) GC_HISTORIES=$$(($(MINUTES) * 2)) \
 		$(NPM_BIN)/mocha --config .mocharc.json --reporter spec --timeout 120000 \
 		dist/integration/crash/random-kills.test.js dist/integration/crash/power-cut.test.js \
-		dist/integration/crash/soak.test.js dist/integration/crash/images.test.js \
+		dist/integration/crash/soak.test.js dist/integration/crash/images.test.js dist/integration/crash/pull-faults.test.js \
 		dist/integration/api/collector.test.js dist/integration/hard/rude-clients.test.js
 
 .PHONY: fuzz

@@ -29,8 +29,8 @@ const tasks = taskWorks(image);
 const EXITED = { id: 'work', container: 'work', status: EXIT };
 const told = (work: Work): Case => ({ work, outlives: false, fails: 'told' });
 
-/** Every point: the compiler sees that none is forgotten. */
-const CASES: Readonly<Record<FaultPoint, Case>> = {
+/** Every point but those of pulls (pull-faults.test.ts): the compiler sees that none is forgotten. */
+const CASES: Readonly<Record<Exclude<FaultPoint, `transfer.${string}`>, Case>> = {
   'content.write.before-append': told(WORKS.blob),
   'content.commit.before-rename': told(WORKS.blob),
   'content.commit.before-record': told(WORKS.blob),
@@ -130,7 +130,7 @@ const CASES: Readonly<Record<FaultPoint, Case>> = {
     });
   }
 
-  const STALLED: readonly FaultPoint[] = [
+  const STALLED: readonly (keyof typeof CASES)[] = [
     'content.commit.before-rename',
     'diff.apply.after-extract',
     'mounts.temporary.after-mount',

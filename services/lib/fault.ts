@@ -29,7 +29,9 @@ export type FaultPoint =
   | 'snapshots.commit.before-record'
   | 'snapshots.commit.before-sync'
   | 'snapshots.commit.after-sync'
-  | 'snapshots.remove.before-files';
+  | 'snapshots.remove.before-files'
+  | 'transfer.pull.before-image'
+  | 'transfer.pull.after-image';
 
 type Action = () => Promise<void>;
 

@@ -4,6 +4,7 @@ import type { Content } from '../content/api.ts';
 import type { Images } from '../images/api.ts';
 import type { Scope } from '../leases/api.ts';
 import { Failure, invalidArgument, notFound } from '../lib/errors.ts';
+import { fault } from '../lib/fault.ts';
 import { formatPlatform, samePlatform } from '../lib/platforms.ts';
 import type { Reference } from '../lib/references.ts';
 import type { StorePlace, Transfers } from './api.ts';
@@ -146,7 +147,9 @@ export function createPull(deps: PullDeps): Transfers['pull'] {
         const pull = { scope: held, reference, from: repository, to, tracker, limit, seen: 0 };
         await visit(pull, descriptor, 0, true, signal);
         const names = storedNames(to, descriptor.digest);
+        await fault('transfer.pull.before-image');
         await storeImage(images, held, names, descriptor, to);
+        await fault('transfer.pull.after-image');
         for (const name of names) tracker.image('saved', name, descriptor);
         tracker.line(`Completed pull from ${place}`);
       } finally {
