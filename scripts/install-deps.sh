@@ -7,7 +7,7 @@
 set -eu
 
 build='g++ cmake ninja-build make pkg-config libseccomp-dev libisal-dev libzstd-dev nettle-dev rapidjson-dev doctest-dev busybox-static'
-test='attr btrfs-progs docker-registry e2fsprogs containerd runc crun skopeo umoci docker.io podman conmon strace util-linux iproute2 python3-minimal procps'
+test='attr btrfs-progs docker-registry e2fsprogs erofs-utils containerd runc crun skopeo umoci docker.io podman conmon strace util-linux iproute2 python3-minimal procps'
 check='clang-format-19 clang-tidy-19'
 
 case "${1:-build}" in

@@ -3,6 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Client } from '../../client/connect.ts';
 import { isNotFound } from '../../client/errors.ts';
 
+/** Those that every machine has. */
 export const SNAPSHOTTERS = ['overlayfs', 'native'] as const;
 
 const STOPPED = 3;
@@ -49,7 +50,8 @@ export async function emptyNamespace(client: Client): Promise<string[]> {
   for (const { name } of images) await attempt(`image ${name}`, () => client.images.Delete({ name }));
   const { leases } = await client.leases.List({});
   for (const { id } of leases) await attempt(`lease ${id}`, () => client.leases.Delete({ id, sync: true }));
-  for (const snapshotter of SNAPSHOTTERS) problems.push(...(await removeSnapshots(client, snapshotter)));
+  for (const snapshotter of await loadedSnapshotters(client))
+    problems.push(...(await removeSnapshots(client, snapshotter)));
   const { statuses } = await client.content.ListStatuses({});
   for (const { ref } of statuses) await attempt(`ingest ${ref}`, () => client.content.Abort({ ref }));
   for await (const { info } of client.content.List({})) {
@@ -57,6 +59,11 @@ export async function emptyNamespace(client: Client): Promise<string[]> {
   }
   await attempt(`namespace ${client.namespace}`, () => client.namespaces.Delete({ name: client.namespace }));
   return problems;
+}
+
+async function loadedSnapshotters(client: Client): Promise<string[]> {
+  const { plugins } = await client.introspection.Plugins({ filters: ['type==io.containerd.snapshotter.v1'] });
+  return plugins.filter(({ init_err }) => init_err === null).map(({ id }) => id);
 }
 
 async function snapshotKeys(client: Client, snapshotter: string): Promise<string[]> {

@@ -68,13 +68,13 @@ export function chainId(diffIds: readonly string[]): string {
   return diffIds.reduce((parent, diffId) => (parent === '' ? diffId : sha256(Buffer.from(`${parent} ${diffId}`))), '');
 }
 
-/** Writes the image's blobs with the labels that keep them, and registers it. */
-export async function putImage(client: Client, image: TestImage): Promise<void> {
+/** Writes the image's blobs with the labels that keep them, registers and unpacks it. */
+export async function putImage(client: Client, image: TestImage, snapshotter = 'overlayfs'): Promise<void> {
   await withLease(client, async (leased) => {
     for (const layer of image.layers)
       await putBlob(leased, layer.bytes, { 'containerd.io/uncompressed': layer.diffId });
     await putBlob(leased, image.blobs.get(image.config.digest) ?? Buffer.alloc(0), {
-      'containerd.io/gc.ref.snapshot.overlayfs': chainId(image.layers.map(({ diffId }) => diffId)),
+      [`containerd.io/gc.ref.snapshot.${snapshotter}`]: chainId(image.layers.map(({ diffId }) => diffId)),
     });
     await putBlob(leased, image.blobs.get(image.manifest.digest) ?? Buffer.alloc(0), {
       'containerd.io/gc.ref.content.config': image.config.digest,
@@ -86,7 +86,7 @@ export async function putImage(client: Client, image: TestImage): Promise<void> 
     await leased.images
       .Create({ image: { name: image.name, target: { media_type, digest, size } } })
       .catch(unlessThere);
-    await unpack(leased, image);
+    await unpack(leased, image, snapshotter);
   });
 }
 

@@ -23,6 +23,7 @@ PIDS=()
 finish() {
   umount "$DIR"/tree-* 2>/dev/null
   [ ${#PIDS[@]} -eq 0 ] || { kill "${PIDS[@]}" && wait "${PIDS[@]}"; } 2>/dev/null
+  umount "$DIR/btrfs" 2>/dev/null
   rm -rf "$DIR"
 }
 trap finish EXIT
@@ -180,7 +181,16 @@ start() {
   exit 1
 }
 
-start "$DIR/d/sock" "$here/../../bin/davitd" --address "$DIR/d/sock" --root "$DIR/d/root" --state "$DIR/d/state"
+SNAPSHOTTERS=(native erofs)
+if command -v mkfs.btrfs >/dev/null && grep -q 'btrfs$' /proc/filesystems; then
+  truncate -s 512M "$DIR/btrfs.img" && mkdir "$DIR/btrfs" && mkfs.btrfs -q "$DIR/btrfs.img" >/dev/null 2>&1 &&
+    mount -o loop "$DIR/btrfs.img" "$DIR/btrfs" || exit 1
+  SNAPSHOTTERS+=(btrfs)
+else
+  echo 'skip  btrfs: no mkfs.btrfs, or not in this kernel'
+fi
+printf 'version = 3\n[plugins."io.containerd.snapshotter.v1.btrfs"]\nroot_path = "%s/btrfs"\n' "$DIR" >"$DIR/d/config.toml"
+start "$DIR/d/sock" "$here/../../bin/davitd" --config "$DIR/d/config.toml" --address "$DIR/d/sock" --root "$DIR/d/root" --state "$DIR/d/state"
 cat >"$DIR/c/config.toml" <<EOF
 version = 2
 root = "$DIR/c/root"
@@ -199,12 +209,14 @@ unpacked() {
 }
 # compared ARCHIVE IMAGE
 compared() {
-  local image=${2##*/}
+  local image=${2##*/} snapshotter
   ok "$image: containerd unpacks it" unpacked containerd overlayfs "$1" "$2"
   ok "$image: davitd unpacks it" unpacked davit overlayfs "$1" "$2"
   ok "$image: davitd's tree is containerd's" diff "$TMP/containerd" "$TMP/davit"
-  ok "$image: davitd's native snapshotter unpacks it" unpacked davit-native native "$1" "$2"
-  ok "$image: its tree is containerd's" diff "$TMP/containerd" "$TMP/davit-native"
+  for snapshotter in "${SNAPSHOTTERS[@]}"; do
+    ok "$image: davitd's $snapshotter snapshotter unpacks it" unpacked "davit-$snapshotter" "$snapshotter" "$1" "$2"
+    ok "$image: its tree is containerd's" diff "$TMP/containerd" "$TMP/davit-$snapshotter"
+  done
 }
 
 compared "$DIR/torture.tar" docker.io/test/torture:latest

@@ -11,6 +11,7 @@ namespace davit::addon {
 void add_mounts(Napi::Env env, Napi::Object exports);
 void add_layers(Napi::Env env, Napi::Object exports);
 void add_trees(Napi::Env env, Napi::Object exports);
+void add_btrfs(Napi::Env env, Napi::Object exports);
 void add_programs(Napi::Env env, Napi::Object exports);
 void add_ask(Napi::Env env, Napi::Object exports);
 

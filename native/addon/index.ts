@@ -206,14 +206,32 @@ export function copyTree(from: string, to: string, signal?: AbortSignal): Promis
   return cancellable(signal, (cancel) => native().copyTree({ from, to, cancel }));
 }
 
-/** Disk space and inodes below and including `path`; hard links count once, what vanishes does not. */
-export function diskUsage(path: string, signal?: AbortSignal): Promise<TreeUsage> {
-  return cancellable(signal, (cancel) => native().diskUsage({ path, cancel }));
+/**
+ * Disk space and inodes below and including `path`; hard links count once, what vanishes does not. With `base`, which
+ * `path` was a btrfs snapshot of: without the files that have the same number and change time there, at the same path.
+ */
+export function diskUsage(path: string, signal?: AbortSignal, base: string | null = null): Promise<TreeUsage> {
+  return cancellable(signal, (cancel) => native().diskUsage({ path, base, cancel }));
 }
 
 /** Resolves when the file system that `path` is on has written everything. */
 export async function syncFileSystem(path: string): Promise<void> {
   await native().syncFileSystem({ path });
+}
+
+/** Makes an empty btrfs subvolume. */
+export async function createSubvolume(path: string): Promise<void> {
+  await native().createSubvolume({ path });
+}
+
+/** Makes `to` a snapshot of the btrfs subvolume `from`. */
+export async function snapshotSubvolume(from: string, to: string, readOnly: boolean): Promise<void> {
+  await native().snapshotSubvolume({ from, to, readOnly });
+}
+
+/** Removes a btrfs subvolume with all that is in it. `ENOTEMPTY`: there is another one within it. */
+export async function removeSubvolume(path: string): Promise<void> {
+  await native().removeSubvolume({ path });
 }
 
 export interface ProgramToRun {

@@ -191,8 +191,13 @@ export interface Native {
 
   removeTree(options: { readonly path: string } & Cancellable): Promise<void>;
   copyTree(options: { readonly from: string; readonly to: string } & Cancellable): Promise<void>;
-  diskUsage(options: { readonly path: string } & Cancellable): Promise<TreeUsage>;
+  /** `base`: what is the same file there is not counted. */
+  diskUsage(options: { readonly path: string; readonly base: string | null } & Cancellable): Promise<TreeUsage>;
   syncFileSystem(options: { readonly path: string }): Promise<void>;
+
+  createSubvolume(options: { readonly path: string }): Promise<void>;
+  snapshotSubvolume(options: { readonly from: string; readonly to: string; readonly readOnly: boolean }): Promise<void>;
+  removeSubvolume(options: { readonly path: string }): Promise<void>;
 
   /** `argv` with the name the program is called by; `env` as NAME=value. */
   runProgram(options: {

@@ -56,11 +56,13 @@ Napi::Value copy_tree(const Napi::CallbackInfo& info) {
 Napi::Value disk_usage(const Napi::CallbackInfo& info) {
   Arguments arguments(info, "diskUsage");
   std::string path = arguments.string("path");
+  std::string base = arguments.string_or_null("base").value_or("");
   SharedCancel cancel = arguments.cancel("cancel");
   if (arguments.failed()) return info.Env().Undefined();
   return run<layer::Usage>(
       info.Env(), cancel,
-      [path](const layer::Cancel& token) { return layer::disk_usage(path, token); }, usage_to_js);
+      [path, base](const layer::Cancel& token) { return layer::disk_usage(path, token, base); },
+      usage_to_js);
 }
 
 Napi::Value sync_file_system(const Napi::CallbackInfo& info) {

@@ -2,7 +2,10 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <linux/openat2.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include <set>
 #include <vector>
@@ -14,10 +17,16 @@ namespace {
 
 class Counter {
  public:
-  // True if `name` is a directory to be entered.
-  bool add(int parent, const char* name) {
+  // True if `name` is a directory to be entered. `base` is the same directory in the other tree.
+  bool add(int parent, const Fd& base, const char* name) {
     struct stat info;
     if (fstatat(parent, name, &info, AT_SYMLINK_NOFOLLOW) < 0) return false;
+    struct stat before;
+    if (base && fstatat(base.get(), name, &before, AT_SYMLINK_NOFOLLOW) == 0 &&
+        before.st_ino == info.st_ino && before.st_ctim.tv_sec == info.st_ctim.tv_sec &&
+        before.st_ctim.tv_nsec == info.st_ctim.tv_nsec) {
+      return S_ISDIR(info.st_mode);
+    }
     if (!S_ISDIR(info.st_mode) && info.st_nlink > 1 &&
         !linked_.emplace(info.st_dev, info.st_ino).second) {
       return false;
@@ -33,14 +42,26 @@ class Counter {
   std::set<std::pair<dev_t, ino_t>> linked_;
 };
 
+// Nothing when it is not there.
+Fd open_in(const Fd& base, const std::string& path) {
+  if (!base) return {};
+  open_how how{};
+  how.flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
+  how.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS;
+  const char* below = path.empty() ? "." : path.c_str();
+  return Fd(static_cast<int>(syscall(SYS_openat2, base.get(), below, &how, sizeof how)));
+}
+
 }  // namespace
 
-Result<Usage> disk_usage(const std::string& root, const Cancel& cancel) {
+Result<Usage> disk_usage(const std::string& root, const Cancel& cancel, const std::string& base) {
   Fd fd(open(root.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!fd && errno == ENOENT) return Usage{};
   if (!fd) return fail_errno("open directory \"" + root + "\"");
+  Fd other;
+  if (!base.empty()) other = Fd(open(base.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   Counter counter;
-  counter.add(fd.get(), ".");
+  counter.add(fd.get(), other, ".");
   DAVIT_ASSIGN(DirStack stack, DirStack::open(std::move(fd), root));
 
   // Per level, the directories that are still to be entered.
@@ -49,8 +70,10 @@ Result<Usage> disk_usage(const std::string& root, const Cancel& cancel) {
     DAVIT_TRY(cancel.check());
     std::vector<std::string> directories;
     DAVIT_ASSIGN(std::vector<DirEntry> entries, stack.list());
+    Fd before = open_in(other, stack.path_in_root(""));
     for (DirEntry& entry : entries) {
-      if (counter.add(stack.fd(), entry.name.c_str())) directories.push_back(std::move(entry.name));
+      if (counter.add(stack.fd(), before, entry.name.c_str()))
+        directories.push_back(std::move(entry.name));
     }
     pending.push_back(std::move(directories));
     return {};

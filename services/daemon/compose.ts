@@ -37,6 +37,7 @@ import { createTemporaryMounts } from '../mounts/temporary.ts';
 import { createNamespacesService } from '../namespaces/service.ts';
 import { createNamespaces } from '../namespaces/store.ts';
 import type { Driver } from '../snapshots/api.ts';
+import { nativeImage } from '../snapshots/drivers/erofs.ts';
 import { nativeFiles } from '../snapshots/drivers/native-files.ts';
 import { createSnapshotsService } from '../snapshots/service.ts';
 import { createSnapshots } from '../snapshots/snapshots.ts';
@@ -131,7 +132,8 @@ export async function startDaemon(config: Config, deps: ComposeDeps): Promise<Da
     log,
     boot,
   });
-  const diffs = createDiffer({ content, mounts: temporary, tools: nativeTools, limits, ahead, log });
+  const imageFor = trustedImages(config, drivers);
+  const diffs = createDiffer({ content, mounts: temporary, tools: nativeTools, limits, ahead, imageFor, log });
   const sandboxes = createSandboxes({ metadata, namespaces });
   const streams = createStreams();
   const transfers = createTransfers(
@@ -261,6 +263,13 @@ function unpacking({ plugins }: Config, drivers: readonly Driver[], log: Logger)
       log,
     }),
   };
+}
+
+/** Where layers that are EROFS images go, when the kernel may mount what came from elsewhere. */
+function trustedImages({ plugins }: Config, drivers: readonly Driver[]) {
+  const erofs = drivers.find(({ name }) => name === 'erofs');
+  if (!plugins['io.containerd.differ.v1.erofs'].native_layers || erofs === undefined) return undefined;
+  return (folder: string) => nativeImage(erofs.root, folder);
 }
 
 function transferOptions({ plugins }: Config) {

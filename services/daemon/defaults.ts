@@ -50,6 +50,10 @@ export interface Plugins {
   'io.containerd.metadata.v1.bolt': { content_sharing_policy: string };
   'io.containerd.snapshotter.v1.overlayfs': { root_path: string; upperdir_label: boolean; mount_options: string[] };
   'io.containerd.snapshotter.v1.native': { root_path: string };
+  'io.containerd.snapshotter.v1.btrfs': { root_path: string };
+  'io.containerd.snapshotter.v1.erofs': { root_path: string; ovl_mount_options: string[] };
+  /** davit's own option: let the kernel mount EROFS images that came as layers. */
+  'io.containerd.differ.v1.erofs': { native_layers: boolean };
   'io.containerd.transfer.v1.local': {
     /** Folders of registry hosts in certs.d's layout, separated by colons. */
     config_path: string;
@@ -124,6 +128,9 @@ export function defaults(): Config {
       'io.containerd.metadata.v1.bolt': { content_sharing_policy: 'shared' },
       'io.containerd.snapshotter.v1.overlayfs': { root_path: '', upperdir_label: false, mount_options: [] },
       'io.containerd.snapshotter.v1.native': { root_path: '' },
+      'io.containerd.snapshotter.v1.btrfs': { root_path: '' },
+      'io.containerd.snapshotter.v1.erofs': { root_path: '', ovl_mount_options: [] },
+      'io.containerd.differ.v1.erofs': { native_layers: false },
       'io.containerd.transfer.v1.local': {
         config_path: '/etc/davit/certs.d:/etc/containerd/certs.d:/etc/docker/certs.d',
         max_concurrent_downloads: 3,

@@ -2,7 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import type { Content, Writer } from '../content/api.ts';
 import type { Scope } from '../leases/api.ts';
-import { failedPrecondition, Failure, isAlreadyExists } from '../lib/errors.ts';
+import { failedPrecondition, Failure, isAlreadyExists, notImplemented } from '../lib/errors.ts';
 import { fault } from '../lib/fault.ts';
 import type { Labels } from '../lib/labels.ts';
 import type { Logger } from '../lib/log.ts';
@@ -10,7 +10,8 @@ import type { Mount } from '../lib/mount.ts';
 import type { TemporaryMounts } from '../mounts/api.ts';
 import type { Ahead } from './ahead.ts';
 import type { CompareOptions, Diffs, Layer } from './api.ts';
-import { GZIP, mayBeCompressed, UNCOMPRESSED, writtenCompression } from './media-types.ts';
+import { placeImage } from './erofs.ts';
+import { EROFS, GZIP, isErofs, mayBeCompressed, UNCOMPRESSED, writtenCompression } from './media-types.ts';
 import { changesPlace, readablePlace, readOnly, withoutIdMaps, writablePlace, type Place } from './place.ts';
 import type { CompareJob, LayerLimits, LayerTools, Written } from './tools.ts';
 
@@ -23,10 +24,17 @@ export interface DifferDeps {
   readonly limits: LayerLimits;
   /** Layers that are unpacked before anybody asks; undefined: none. */
   readonly ahead: Ahead | undefined;
+  /**
+   * The file for a layer that is an EROFS image, in place of files in the folder; undefined for a folder of another
+   * snapshotter. Undefined altogether: such layers are not trusted.
+   */
+  readonly imageFor: ((folder: string) => string | undefined) | undefined;
   readonly log: Logger;
 }
 
-export function createDiffer({ content, mounts: temporary, tools, limits, ahead, log }: DifferDeps): Diffs {
+export function createDiffer(deps: DifferDeps): Diffs {
+  const { content, mounts: temporary, tools, limits, ahead, imageFor, log } = deps;
+
   function blobOf(namespace: string, layer: Layer): string {
     try {
       const { size } = content.info(namespace, layer.digest);
@@ -69,6 +77,40 @@ export function createDiffer({ content, mounts: temporary, tools, limits, ahead,
     return written;
   }
 
+  /** Writes the difference as an EROFS image: of a whole tree, or of an upper layer. */
+  function computeImage(
+    left: readonly Mount[],
+    right: readonly Mount[],
+    target: Pick<CompareJob, 'file' | 'ids' | 'epoch'>,
+    signal: AbortSignal,
+  ): Promise<Written> {
+    if (target.ids !== undefined) throw notImplemented(`a layer of type ${EROFS} of files with mapped ids`);
+    const changes = changesPlace(left, right);
+    if (changes !== undefined) return tools.image({ folder: changes.folder, ...target }, signal);
+    if (left.length > 0) {
+      throw notImplemented(
+        `a layer of type ${EROFS} is made from nothing or from exactly what is below an overlay, not from other mounts`,
+      );
+    }
+    return reading(right, (folder) => tools.image({ folder, ...target }, signal));
+  }
+
+  /** A layer that is an image goes where its files would. */
+  async function applyImage(layer: Layer, blob: string, mounts: readonly Mount[]): Promise<Layer> {
+    if (imageFor === undefined) {
+      throw notImplemented(
+        `layer ${layer.digest}: the kernel would read an EROFS image as it came; set native_layers of plugin io.containerd.differ.v1.erofs if its origin is trusted`,
+      );
+    }
+    const place = writablePlace(mounts);
+    const target = place === undefined ? undefined : imageFor(place.folder);
+    if (target === undefined) {
+      throw notImplemented(`layer ${layer.digest}: EROFS images can be layers of snapshotter erofs only`);
+    }
+    await placeImage(blob, target);
+    return { ...layer };
+  }
+
   /** Makes the blob and says what it is. */
   async function commit(
     scope: Scope,
@@ -79,7 +121,7 @@ export function createDiffer({ content, mounts: temporary, tools, limits, ahead,
   ): Promise<Layer> {
     writer.appended(written.size, written.digest);
     const labels: Labels =
-      mediaType === UNCOMPRESSED
+      mediaType === UNCOMPRESSED || mediaType === EROFS
         ? options.labels
         : new Map([...options.labels, [UNCOMPRESSED_LABEL, written.uncompressed]]);
     try {
@@ -101,6 +143,7 @@ export function createDiffer({ content, mounts: temporary, tools, limits, ahead,
 
   return {
     async apply(namespace, layer, mounts, options, signal) {
+      if (isErofs(layer.mediaType)) return applyImage(layer, blobOf(namespace, layer), mounts);
       const detect = mayBeCompressed(layer.mediaType);
       const blob = blobOf(namespace, layer);
       const applyTo = (place: Place) => tools.apply({ blob, detect, ...place, sync: options.sync, limits }, signal);
@@ -117,15 +160,17 @@ export function createDiffer({ content, mounts: temporary, tools, limits, ahead,
 
     async compare(scope, left, right, options, signal) {
       const mediaType = options.mediaType === '' ? GZIP : options.mediaType;
-      const compression = writtenCompression(mediaType);
+      const compression = mediaType === EROFS ? undefined : writtenCompression(mediaType);
       const ref = options.ref === '' ? `diff-${Date.now()}-${randomBytes(6).toString('hex')}` : options.ref;
       const writer = await content.writer(scope, { ref });
       let layer: Layer | undefined;
       try {
         await writer.truncate();
         const [before, after] = [withoutIdMaps(left), withoutIdMaps(right)];
-        const target = { file: writer.file, compression, ids: after.ids, epoch: options.sourceDateEpoch };
-        const written = await compute(before.mounts, after.mounts, target, signal);
+        const target = { file: writer.file, ids: after.ids, epoch: options.sourceDateEpoch };
+        const written = await (compression === undefined
+          ? computeImage(before.mounts, after.mounts, target, signal)
+          : compute(before.mounts, after.mounts, { ...target, compression }, signal));
         await fault('diff.compare.before-commit');
         layer = await commit(scope, writer, written, options, mediaType);
         return layer;

@@ -5,6 +5,14 @@ export const UNCOMPRESSED = 'application/vnd.oci.image.layer.v1.tar';
 export const GZIP = `${UNCOMPRESSED}+gzip`;
 const ZSTD = `${UNCOMPRESSED}+zstd`;
 
+export const EROFS = 'application/vnd.erofs.layer.v1';
+
+/** Layers that are EROFS images as they are, by the names that containerd knows; none is compressed. */
+export function isErofs(mediaType: string): boolean {
+  if (mediaType.includes('+')) return false;
+  return mediaType.endsWith('.erofs') || mediaType.startsWith('application/vnd.erofs.layer.');
+}
+
 const OCI = new Set([UNCOMPRESSED, 'application/vnd.oci.image.layer.nondistributable.v1.tar']);
 
 /**

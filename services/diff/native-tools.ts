@@ -1,5 +1,5 @@
 // Layers through the native addon.
-import { applyLayer, diffLayer, settleLayer } from '../../native/addon/index.ts';
+import { applyLayer, diffLayer, makeErofs, settleLayer } from '../../native/addon/index.ts';
 import { errnoCode, Failure, invalidArgument } from '../lib/errors.ts';
 import type { LayerTools } from './tools.ts';
 
@@ -49,6 +49,15 @@ export const nativeTools: LayerTools = {
       if (signal.aborted) throw error;
       if (job.overlay !== undefined && errnoCode(error) === 'ENOTSUP') return undefined;
       throw classified(error);
+    }
+  },
+
+  async image({ folder: root, file, epoch }, signal) {
+    try {
+      const { digest, size } = await makeErofs({ root, file, epoch: epoch ?? null, digest: true }, signal);
+      return { digest, size: Number(size), uncompressed: digest };
+    } catch (error) {
+      throw signal.aborted ? error : classified(error);
     }
   },
 };

@@ -18,7 +18,7 @@ export interface OverlayPlace {
 
 /** Options that change nothing about the files. Any other makes mounting necessary. */
 const BIND_OPTIONS = new Set(['bind', 'rbind', 'rw', 'ro']);
-const OVERLAY_OPTIONS = /^(rw|userxattr|index=(on|off)|(upperdir|workdir|lowerdir)=.*)$/;
+const OVERLAY_OPTIONS = /^(rw|userxattr|index=(on|off)|xino=(on|off|auto)|(upperdir|workdir|lowerdir)=.*)$/;
 
 /** The place to write changes to: an upper layer, or the source of a writable bind mount. */
 export function writablePlace(mounts: readonly Mount[]): Place | undefined {

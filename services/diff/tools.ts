@@ -47,6 +47,14 @@ export interface CompareJob {
   readonly epoch: Instant | undefined;
 }
 
+export interface ImageJob {
+  /** A whole tree, or an upper layer of overlayfs. */
+  readonly folder: string;
+  /** Written from its beginning. */
+  readonly file: string;
+  readonly epoch: Instant | undefined;
+}
+
 export interface Written {
   readonly digest: string;
   readonly size: number;
@@ -66,4 +74,6 @@ export interface LayerTools {
    * Undefined when an upper layer's marks do not say all: the mounted trees have to be compared.
    */
   compare(job: CompareJob, signal: AbortSignal): Promise<Written | undefined>;
+  /** Writes an EROFS image; it is its own uncompressed layer. */
+  image(job: ImageJob, signal: AbortSignal): Promise<Written>;
 }

@@ -121,10 +121,14 @@ export interface Driver {
   create(tree: Tree): Promise<void>;
   /** How to mount an active snapshot or a view; costs no I/O. */
   mounts(tree: Tree): readonly Mount[];
+  /** Makes what mounts() tells work, after create() or a start; called before it is told. */
+  ready?(tree: Tree): Promise<void>;
   /** Measures a tree without its parents. */
   usage(tree: Tree): Promise<Usage>;
   /** Makes an active snapshot fit to be a parent; called before its record changes, and may be called again after a crash. */
   commit(tree: Tree): Promise<void>;
+  /** Drops what only the active snapshot needed; called, perhaps again, after the committed record is durable. */
+  committed?(id: string): Promise<void>;
   /** Removes a tree, whole, half made or absent; called after its record is gone. */
   remove(id: string): Promise<void>;
   /** Resolves when all that was written to trees before is on disk. */
@@ -133,6 +137,13 @@ export interface Driver {
   trees(): Promise<readonly string[]>;
   /** Labels that the driver adds to what clients see. */
   describe(id: string): Labels;
+  /**
+   * At a start, with all trees that have a record: makes those ready that clients work with, and drops what an end in
+   * the middle left. Runs beside calls.
+   */
+  recover?(known: readonly Tree[]): Promise<void>;
+  /** Undoes what need not outlive the daemon. Nothing that is mounted by others is disturbed. */
+  close?(): Promise<void>;
   /** Given: the trees are another program's, which has to be asked, and may be away. */
   readonly foreign?: ForeignDriver;
 }

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
-import { lstat, mkdir, readdir } from 'node:fs/promises';
+import { appendFile, lstat, mkdir, readdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { createSubvolume } from '../../native/addon/index.ts';
 import { createLeases } from '../leases/store.ts';
 import { kindOf } from '../lib/errors.ts';
 import { NO_LABELS } from '../lib/labels.ts';
@@ -10,11 +11,14 @@ import { temporaryFolder } from '../lib/testing/folder.ts';
 import { createGarbageCollector } from '../metadata/gc.ts';
 import { MetadataStore } from '../metadata/store.ts';
 import { createNamespaces } from '../namespaces/store.ts';
-import type { Driver, Snapshotter } from './api.ts';
+import type { Driver, Snapshotter, Tree } from './api.ts';
+import { createBtrfsDriver } from './drivers/btrfs.ts';
+import { createErofsDriver } from './drivers/erofs.ts';
 import { createNativeDriver } from './drivers/native.ts';
 import { createOverlayDriver } from './drivers/overlayfs.ts';
 import { nativeFiles } from './drivers/native-files.ts';
 import { createSnapshots } from './snapshots.ts';
+import { createBtrfsDisk, withoutBtrfs } from './testing/btrfs.ts';
 import { snapshotterSuite, type Opened } from './testing/suite.ts';
 
 const GC_OPTIONS = {
@@ -85,6 +89,61 @@ async function open(makeDriver: (root: string) => Promise<Driver>): Promise<Open
 
 snapshotterSuite('overlayfs', { rebase: true, cleanup: true, classified: true }, () => open(overlay));
 snapshotterSuite('native', { rebase: false, cleanup: true, classified: true }, () => open(native));
+snapshotterSuite('erofs', { rebase: true, cleanup: true, classified: true }, () =>
+  open((root) => createErofsDriver(root, nativeFiles, { mountOptions: [] })),
+);
+
+describe('on btrfs', () => {
+  const disk = createBtrfsDisk();
+  const missing = withoutBtrfs();
+  before(function () {
+    if (missing !== undefined) {
+      process.stdout.write(`    skipped: ${missing}\n`);
+      this.skip();
+    }
+    disk.mount();
+  });
+  after(() => missing === undefined && disk.remove());
+
+  snapshotterSuite('btrfs', { rebase: false, cleanup: true, classified: true }, () =>
+    open(() => createBtrfsDriver(path.join(disk.path, 'driver'), nativeFiles)),
+  );
+
+  it('removes subvolumes that were made within a snapshot', async () => {
+    const driver = await createBtrfsDriver(path.join(disk.path, 'nested'), nativeFiles);
+    const tree = { id: '1', kind: 'active', parents: [], labels: NO_LABELS } as const;
+    await driver.create(tree);
+    const [mount] = driver.mounts(tree);
+    await createSubvolume(path.join(mount?.source ?? '', 'inner'));
+    await writeFile(path.join(mount?.source ?? '', 'inner/file'), '');
+    await driver.remove('1');
+    assert.deepEqual(await driver.trees(), []);
+  });
+
+  it('counts what a snapshot has that its parent has not', async () => {
+    const driver = await createBtrfsDriver(path.join(disk.path, 'usage'), nativeFiles);
+    const tree = { id: '1', kind: 'active', parents: [], labels: NO_LABELS } as const;
+    const child = { ...tree, id: '2', parents: ['1'] };
+    await driver.create(tree);
+    const at = (one: Tree, name: string): string => path.join(driver.mounts(one)[0]?.source ?? '', name);
+    for (const name of ['a', 'b', 'c']) await writeFile(at(tree, name), Buffer.alloc(1 << 20, 1));
+    await driver.commit(tree);
+    await driver.committed?.('1');
+    await driver.create(child);
+    assert.equal((await driver.usage(child)).inodes, 0);
+    await appendFile(at(child, 'b'), 'more');
+    const { inodes, size } = await driver.usage(child);
+    assert.equal(inodes, 1);
+    assert(size > 1 << 20 && size < 2 << 20, String(size));
+    await driver.remove('2');
+    await driver.remove('1');
+  });
+
+  it('is not tried elsewhere', async () => {
+    await using folder = await temporaryFolder();
+    await assert.rejects(createBtrfsDriver(path.join(folder.path, 'btrfs'), nativeFiles), /is not on btrfs/);
+  });
+});
 
 describe('snapshots', () => {
   const scope = { namespace: 'test', lease: undefined };

@@ -125,7 +125,9 @@ export function createSnapshotter(deps: SnapshotterDeps): LocalSnapshotter {
   }
 
   async function mountsOf(tree: Tree): Promise<readonly Mount[]> {
-    return driver.foreign === undefined ? driver.mounts(tree) : await driver.foreign.mounts(tree);
+    if (driver.foreign !== undefined) return driver.foreign.mounts(tree);
+    await driver.ready?.(tree);
+    return driver.mounts(tree);
   }
 
   /** A foreign snapshotter has what was to be unpacked: it is recorded, and whoever asked is told so. */
@@ -194,6 +196,17 @@ export function createSnapshotter(deps: SnapshotterDeps): LocalSnapshotter {
     return !unborn.has(id) && !reaper.has(id);
   }
 
+  /** What drivers do beside the calls, one after the other. */
+  let background: Promise<void> = Promise.resolve();
+  function later(work: () => Promise<void> | undefined): void {
+    background = background.then(work).catch((error: unknown) => {
+      log.warn('trees of a snapshotter not put in order, will be tried again at the next start', {
+        snapshotter: driver.name,
+        error,
+      });
+    });
+  }
+
   /** Hands every tree without a record to the reaper. */
   async function sweep(): Promise<void> {
     const trees = await driver.trees();
@@ -243,6 +256,7 @@ export function createSnapshotter(deps: SnapshotterDeps): LocalSnapshotter {
       async settle() {
         await durable;
         await settler.committed();
+        later(() => driver.committed?.(active.id));
         const committed = { key, name, snapshotter: driver.name };
         events.publish(namespace, '/snapshot/commit', 'containerd.events.SnapshotCommit', committed);
       },
@@ -327,6 +341,7 @@ export function createSnapshotter(deps: SnapshotterDeps): LocalSnapshotter {
     },
 
     async cleanup() {
+      await background;
       await sweep();
       const failure = await reaper.drained();
       await driver.foreign?.tidy();
@@ -344,11 +359,19 @@ export function createSnapshotter(deps: SnapshotterDeps): LocalSnapshotter {
       }
       const ids = [...allRecords(table).map((record) => record.id), ...(await driver.trees())];
       nextId = 1 + ids.reduce((most, id) => Math.max(most, Number.parseInt(id, 10) || 0), 0);
+      const known = table.namespaces().flatMap((namespace) => {
+        return table.list(namespace).map(([, record]) => treeOf(table, namespace, record));
+      });
+      later(() => driver.recover?.(known));
       await sweep();
     },
 
     discarded: removed,
-    close: () => settler.close(),
+    async close() {
+      await settler.close();
+      await background;
+      await driver.close?.();
+    },
   };
 }
 

@@ -2,8 +2,11 @@
 import type { Usage } from '../api.ts';
 
 export interface TreeFiles {
-  /** Disk space and inodes below and including `folder`; hard links count once. What vanishes meanwhile is not counted. */
-  usage(folder: string): Promise<Usage>;
+  /**
+   * Disk space and inodes below and including `folder`; hard links count once. What vanishes meanwhile is not counted,
+   * nor are files that are the same as in `base`, which `folder` was a btrfs snapshot of.
+   */
+  usage(folder: string, base?: string): Promise<Usage>;
   /** Removes a folder and all below it; nothing happens when it is absent. */
   remove(folder: string): Promise<void>;
   /** Resolves when the file system that `folder` is on has written everything. */

@@ -3,8 +3,8 @@ import { copyTree, diskUsage, removeTree, syncFileSystem } from '../../../native
 import type { TreeFiles } from './files.ts';
 
 export const nativeFiles: TreeFiles = {
-  async usage(folder) {
-    const { bytes, inodes } = await diskUsage(folder);
+  async usage(folder, base) {
+    const { bytes, inodes } = await diskUsage(folder, undefined, base);
     return { size: Number(bytes), inodes: Number(inodes) };
   },
   remove: (folder) => removeTree(folder),
