@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <sys/syscall.h>
+#include <unistd.h>
 
 #include <cstdint>
 
@@ -50,6 +51,13 @@ Result<Fd> sealed_copy() {
 
 }  // namespace
 
+int seal_mount = -1;
+
+void let_go_of_seal() {
+  if (seal_mount >= 0) ::close(seal_mount);
+  seal_mount = -1;
+}
+
 bool running_sealed() {
   Fd self(::open("/proc/self/exe", O_RDONLY | O_CLOEXEC));
   if (!self) return false;
@@ -58,9 +66,14 @@ bool running_sealed() {
   return ::fstatvfs(self.get(), &fs) == 0 && (fs.f_flag & ST_RDONLY) != 0;
 }
 
-Result<Fd> sealed_self() {
-  if (auto mount = detached_read_only_mount()) return mount;
-  return sealed_copy();
+Result<> run_sealed(char** argv) {
+  if (running_sealed()) return {};
+  // The mount costs no memory; a kernel or a sandbox may refuse it.
+  auto self = detached_read_only_mount();
+  if (!self) self = sealed_copy();
+  if (!self) return std::unexpected(std::move(self).error());
+  ::syscall(SYS_execveat, self->get(), "", argv, environ, AT_EMPTY_PATH);
+  return fail_errno("run from a sealed file");
 }
 
 }  // namespace davit::kernel

@@ -7,11 +7,20 @@
 
 namespace davit::kernel {
 
-// True when this process already runs from a sealed copy.
+// True when this process runs from a file that nobody can change.
 bool running_sealed();
 
-// A descriptor for execveat(fd, "", ..., AT_EMPTY_PATH): a detached read-only mount of the file,
-// which costs no memory, or where the kernel refuses that a sealed memfd copy.
-Result<Fd> sealed_self();
+// Makes it so where it is not so yet: then the program begins once more, with `argv` and the
+// environment that it has now.
+Result<> run_sealed(char** argv);
+
+// What a program with the entry of seal_in_place.cc says of itself: whether it is to be sealed,
+// going by its arguments. Called before libc has started, so it may use nothing of that.
+bool enters_containers(int argc, char** argv);
+
+// The mount that such a program runs from, or -1. As long as it is open, letting it go is a matter
+// of a moment; its last holder waits for all processors.
+extern int seal_mount;
+void let_go_of_seal();
 
 }  // namespace davit::kernel

@@ -12,6 +12,7 @@
 
 #include "native/kernel/file.h"
 #include "native/kernel/process.h"
+#include "native/kernel/sealed_self.h"
 #include "native/kernel/trace.h"
 #include "native/oci/cgroup/cgroup.h"
 #include "native/oci/cgroup/oom.h"
@@ -75,6 +76,7 @@ Result<std::unique_ptr<Container>> Container::create(const CreateOptions& option
     DAVIT_ASSIGN(state->file.start_time, kernel::start_time(starting.pid()));
     DAVIT_TRY(write_state(state->state_dir, state->file));
     trace::mark("state written");
+    kernel::let_go_of_seal();  // waits while init works
     DAVIT_TRY(move_net_devices(spec, namespaces, starting.pid()));
     DAVIT_TRY(starting.serve(
         {&spec, &state->hook_state, spec.seccomp ? &*spec.seccomp : nullptr, "creating"},

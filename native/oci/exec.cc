@@ -8,6 +8,7 @@
 
 #include "native/kernel/file.h"
 #include "native/kernel/proc.h"
+#include "native/kernel/sealed_self.h"
 #include "native/oci/channel.h"
 #include "native/oci/identity.h"
 #include "native/oci/launch.h"
@@ -21,6 +22,7 @@ namespace {
 Result<> live(ExecPlan& plan, const std::vector<Fd>& task_files, int socket) {
   Warnings warnings;
   ::prctl(PR_SET_DUMPABLE, 0);
+  kernel::let_go_of_seal();
   for (const Fd& tasks : task_files)
     if (::write(tasks.get(), "0", 1) != 1) return fail_errno("join the cgroup");
   if (::setsid() < 0) return fail_errno("new session");
@@ -81,6 +83,7 @@ Result<Process> start_exec(ExecPlan plan, const Cgroup& cgroup) {
     give_up(theirs.get(), failed.error());
   }
   theirs.reset();
+  kernel::let_go_of_seal();
   Starting starting(std::move(child), std::move(own));
   Spec none;  // tells serve that an end now is a death
   DAVIT_TRY(starting.serve({&none, plan.hook_state, plan.seccomp, "running"}, plan.timeout_ms));

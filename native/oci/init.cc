@@ -12,6 +12,7 @@
 #include "native/kernel/file.h"
 #include "native/kernel/proc.h"
 #include "native/kernel/process.h"
+#include "native/kernel/sealed_self.h"
 #include "native/kernel/trace.h"
 #include "native/oci/channel.h"
 #include "native/oci/hooks.h"
@@ -129,6 +130,7 @@ Result<> live(InitPlan& plan) {
   Warnings warnings = std::move(plan.warnings);
   Spec& spec = plan.spec;
   ::prctl(PR_SET_DUMPABLE, 0);
+  kernel::let_go_of_seal();
   DAVIT_TRY(join_cgroups(plan.task_files));
   trace::mark("joined the cgroup");
   if (::setsid() < 0) return fail_errno("new session");

@@ -13,6 +13,6 @@ int delete_action(const Args& args);
 int info_action();
 int version_action();
 // Serves on descriptor 3 until told to go.
-int serve_action(const Args& args);
+int serve_action(const Args& args, char** argv);
 
 }  // namespace davit::shim

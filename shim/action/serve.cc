@@ -10,6 +10,7 @@
 
 #include <cstdlib>
 
+#include "native/kernel/sealed_self.h"
 #include "shim/action/actions.h"
 #include "shim/log.h"
 #include "shim/loop/loop.h"
@@ -91,8 +92,12 @@ Result<> serve(const Args& args) {
 
 }  // namespace
 
-int serve_action(const Args& args) {
+int serve_action(const Args& args, char** argv) {
   log_as(args.namespace_, args.id);
+  if (auto sealed = kernel::run_sealed(argv); !sealed) {
+    log(sealed.error().text());
+    return 1;
+  }
   tune_memory();
   if (auto served = serve(args); !served) {
     log(served.error().text());

@@ -10,7 +10,6 @@
 #include <cstdlib>
 #include <vector>
 
-#include "native/kernel/sealed_self.h"
 #include "shim/action/actions.h"
 #include "shim/action/input.h"
 #include "shim/action/shim_cgroup.h"
@@ -101,8 +100,7 @@ int open_log() {
 }
 
 // In the forked child: becomes the server. Returns only on failure.
-void become_server(const Args& args, const char* program, const Start& start, const Fd& self,
-                   const Fd& listener) {
+void become_server(const Args& args, const char* program, const Start& start, const Fd& listener) {
   ::setsid();
   adjust_oom_score();
   if (!start.shim_cgroup.empty()) join_shim_cgroup(start.shim_cgroup);
@@ -122,7 +120,7 @@ void become_server(const Args& args, const char* program, const Start& start, co
   std::vector<char*> argv;
   for (auto& word : words) argv.push_back(word.data());
   argv.push_back(nullptr);
-  ::execveat(self.get(), "", argv.data(), environ, AT_EMPTY_PATH);
+  ::execve("/proc/self/exe", argv.data(), environ);
 }
 
 std::string encode_answer(Answer answer, const std::string& address) {
@@ -154,12 +152,11 @@ Result<std::string> start_shim(const Args& args, const char* program) {
 
   const auto launch = [&]() -> Result<pid_t> {
     DAVIT_TRY(fault::at("shim.bootstrap.after-bind"));
-    DAVIT_ASSIGN(const Fd self, kernel::sealed_self());
     DAVIT_TRY(write_file("address", address));
     const pid_t pid = ::fork();
     if (pid < 0) return fail_errno("fork");
     if (pid == 0) {
-      become_server(args, program, start, self, listener.fd);
+      become_server(args, program, start, listener.fd);
       ::_exit(1);
     }
     return pid;

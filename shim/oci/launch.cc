@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "native/kernel/file.h"
+#include "native/kernel/sealed_self.h"
 
 namespace davit::oci_cli {
 
@@ -27,6 +28,8 @@ Result<int> passed_descriptors(const Options& options, std::vector<std::string>&
     }
   }
   int count = static_cast<int>(preserved + activated);
+  // It may have come to lie among them.
+  if (count > 0) kernel::let_go_of_seal();
   for (int fd = 3; fd < 3 + count; fd++) {
     if (::fcntl(fd, F_GETFD) < 0)
       return fail(0, "please check that preserved-fd " + std::to_string(fd - 3) + " (of " +
