@@ -38,24 +38,26 @@ Result<std::pair<Fd, Fd>> message_pair() {
   return std::pair(Fd(ends[0]), Fd(ends[1]));
 }
 
-Result<> send_message(int socket, char kind, std::string_view text, int fd) {
-  if (text.size() >= kMaxMessage) return fail(EMSGSIZE, "send message");
+Result<> send_message(int socket, char kind, std::string_view text,
+                      std::span<const int> descriptors) {
+  if (text.size() >= kMaxMessage || descriptors.size() > kMaxDescriptors)
+    return fail(EMSGSIZE, "send message");
   struct iovec parts[2] = {
       {&kind, 1},
       {const_cast<char*>(text.data()), text.size()},
   };
-  alignas(struct cmsghdr) char control[CMSG_SPACE(sizeof fd)] = {};
+  alignas(struct cmsghdr) char control[CMSG_SPACE(kMaxDescriptors * sizeof(int))] = {};
   struct msghdr message = {};
   message.msg_iov = parts;
   message.msg_iovlen = 2;
-  if (fd >= 0) {
+  if (!descriptors.empty()) {
     message.msg_control = control;
-    message.msg_controllen = sizeof control;
+    message.msg_controllen = CMSG_SPACE(descriptors.size_bytes());
     struct cmsghdr* header = CMSG_FIRSTHDR(&message);
     header->cmsg_level = SOL_SOCKET;
     header->cmsg_type = SCM_RIGHTS;
-    header->cmsg_len = CMSG_LEN(sizeof fd);
-    ::memcpy(CMSG_DATA(header), &fd, sizeof fd);
+    header->cmsg_len = CMSG_LEN(descriptors.size_bytes());
+    ::memcpy(CMSG_DATA(header), descriptors.data(), descriptors.size_bytes());
   }
   while (::sendmsg(socket, &message, MSG_NOSIGNAL) < 0) {
     if (errno != EINTR) return fail_errno("send message");
@@ -72,8 +74,7 @@ Result<Message> receive_message(int socket, int timeout_ms) {
   } while (size < 0 && errno == EINTR);
   std::string data(size > 0 ? static_cast<std::size_t>(size) : 1, '\0');
   struct iovec part = {data.data(), data.size()};
-  int fd = -1;
-  alignas(struct cmsghdr) char control[CMSG_SPACE(sizeof fd)] = {};
+  alignas(struct cmsghdr) char control[CMSG_SPACE(kMaxDescriptors * sizeof(int))] = {};
   struct msghdr message = {};
   message.msg_iov = &part;
   message.msg_iovlen = 1;
@@ -89,10 +90,12 @@ Result<Message> receive_message(int socket, int timeout_ms) {
   received.kind = data[0];
   received.text.assign(data, 1, static_cast<std::size_t>(n) - 1);
   struct cmsghdr* header = CMSG_FIRSTHDR(&message);
-  if (header != nullptr && header->cmsg_type == SCM_RIGHTS &&
-      header->cmsg_len == CMSG_LEN(sizeof fd)) {
-    ::memcpy(&fd, CMSG_DATA(header), sizeof fd);
-    received.fd.reset(fd);
+  if (header == nullptr || header->cmsg_type != SCM_RIGHTS) return received;
+  const unsigned char* end = CMSG_DATA(header) + (header->cmsg_len - CMSG_LEN(0));
+  for (const unsigned char* at = CMSG_DATA(header); at != end; at += sizeof(int)) {
+    int fd;
+    ::memcpy(&fd, at, sizeof fd);
+    received.descriptors.emplace_back(fd);
   }
   return received;
 }

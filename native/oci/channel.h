@@ -20,6 +20,7 @@ enum Word : char {
   kReady = 'R',     // everything is done but the program
   kFailed = 'E',    // errno, a space, a text; the last word
   // From the creator.
+  kJoin = 'J',   // the cgroups are there: carries the v1 files to write oneself to
   kGo = 'G',     // after kReady: the container is complete and may outlive its creator
   kStart = 'S',  // with the state for startContainer hooks
 };

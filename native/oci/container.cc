@@ -30,6 +30,21 @@
 
 namespace davit::oci {
 
+namespace {
+
+// Init waits for this before it does anything of the container's.
+Result<> let_in(const Cgroup& cgroup, int socket) {
+  DAVIT_ASSIGN(Cgroup::Entrance entrance, cgroup.entrance());
+  std::vector<int> files;
+  for (const Fd& tasks : entrance.task_files) files.push_back(tasks.get());
+  auto told = kernel::send_message(socket, kJoin, {}, files);
+  // When it has died, it has said why: serving it tells.
+  if (!told && told.error().code != EPIPE) return told;
+  return {};
+}
+
+}  // namespace
+
 Container::Container(std::unique_ptr<State> state) : state_(std::move(state)) {}
 Container::~Container() = default;
 
@@ -53,31 +68,29 @@ Result<std::unique_ptr<Container>> Container::create(const CreateOptions& option
   if (options.startable_by_others) {
     DAVIT_ASSIGN(listener, listen_for_start(state->state_dir));
   }
-  DAVIT_ASSIGN(std::optional<Scope> scope, state->make_cgroup(spec));
-  trace::mark("cgroup made");
+  DAVIT_ASSIGN(std::optional<Scope> scope, state->begin_cgroup(spec));
 
+  bool hooks_may_run = false;
   auto launch = [&]() -> Result<> {
-    DAVIT_ASSIGN(Cgroup::Entrance entrance, state->cgroup.entrance());
+    DAVIT_ASSIGN(Fd clone_target, state->cgroup.clone_target());
     DAVIT_ASSIGN(auto ends, kernel::message_pair());
-    InitPlan plan{spec,
-                  options,
-                  namespaces,
-                  sources,
-                  entrance.task_files,
-                  state->file.cgroups,
-                  ends.second.get(),
-                  listener.get(),
-                  false};
-    DAVIT_ASSIGN(Starting starting, clone_init(plan, std::move(ends.first),
-                                               entrance.clone_target.get(), options.deadline_ms));
+    InitPlan plan{
+        spec,           options, namespaces, sources, state->file.cgroups, ends.second.get(),
+        listener.get(), false};
+    DAVIT_ASSIGN(Starting starting,
+                 clone_init(plan, std::move(ends.first), clone_target.get(), options.deadline_ms));
     ends.second.reset();
     trace::mark("init cloned");
+    DAVIT_TRY(state->cgroup.complete(spec.resources));
+    DAVIT_TRY(let_in(state->cgroup, starting.socket.get()));
+    trace::mark("cgroup made");
     state->file.pid = starting.pid();
     DAVIT_ASSIGN(state->file.start_time, kernel::start_time(starting.pid()));
     DAVIT_TRY(write_state(state->state_dir, state->file));
     trace::mark("state written");
     kernel::let_go_of_seal();  // waits while init works
     DAVIT_TRY(move_net_devices(spec, namespaces, starting.pid()));
+    hooks_may_run = true;
     DAVIT_TRY(starting.serve(
         {&spec, &state->hook_state, spec.seccomp ? &*spec.seccomp : nullptr, "creating"},
         options.deadline_ms));
@@ -99,7 +112,8 @@ Result<std::unique_ptr<Container>> Container::create(const CreateOptions& option
     (void)state->cgroup.kill(SIGKILL);
     (void)state->cgroup.remove();
     // Hooks that have run are owed their counterparts.
-    run_poststop(spec.hooks.poststop, state->hook_state.json("stopped", 0), state->warnings);
+    if (hooks_may_run)
+      run_poststop(spec.hooks.poststop, state->hook_state.json("stopped", 0), state->warnings);
     (void)remove_state(state->state_dir);
     return std::unexpected(std::move(launched).error());
   }

@@ -59,15 +59,15 @@ std::string annotations_json(const Spec& spec) {
   return out.empty() ? out : out + '}';
 }
 
-Result<std::optional<Scope>> Container::State::make_cgroup(const Spec& spec) {
+Result<std::optional<Scope>> Container::State::begin_cgroup(const Spec& spec) {
   std::optional<Scope> scope;
   if (options.systemd_cgroup) {
     auto started = Scope::start(spec.cgroups_path, options.id, spec.resources, spec.annotations);
     if (!started) return std::unexpected(std::move(started).error());
     scope.emplace(std::move(*started));
   }
-  DAVIT_ASSIGN(cgroup, Cgroup::create(scope ? scope->cgroups_path() : spec.cgroups_path, options.id,
-                                      spec.resources, scope ? &*scope : nullptr));
+  DAVIT_ASSIGN(cgroup, Cgroup::begin(scope ? scope->cgroups_path() : spec.cgroups_path, options.id,
+                                     scope ? &*scope : nullptr));
   file.cgroups = cgroup.paths();
   file.systemd_unit = cgroup.unit();
   return scope;

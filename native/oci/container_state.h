@@ -34,9 +34,9 @@ struct Container::State {
 
   bool restored = false;  // start() lets it go on
 
-  // The cgroup of the spec and its names for state.json. With systemd's scope, which is to be held
-  // until init is inside.
-  Result<std::optional<Scope>> make_cgroup(const Spec& spec);
+  // Begins the cgroup of the spec, and its names for state.json. With systemd's scope, which is to
+  // be held until init is inside.
+  Result<std::optional<Scope>> begin_cgroup(const Spec& spec);
   // What is needed of the spec from here on.
   void keep(Spec& spec);
 };

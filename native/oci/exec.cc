@@ -39,7 +39,8 @@ Result<> live(ExecPlan& plan, const std::vector<Fd>& task_files, int socket) {
   if (plan.process.terminal) {
     DAVIT_ASSIGN(Fd root, kernel::open_at(AT_FDCWD, "/", O_PATH | O_DIRECTORY));
     DAVIT_ASSIGN(Terminal terminal, open_terminal(root.get(), plan.process));
-    DAVIT_TRY(kernel::send_message(socket, kConsole, {}, terminal.master.get()));
+    const int master = terminal.master.get();
+    DAVIT_TRY(kernel::send_message(socket, kConsole, {}, {&master, 1}));
     DAVIT_TRY(use_terminal(terminal.slave.get()));
   }
   if (plan.personality) DAVIT_TRY(set_personality(*plan.personality));

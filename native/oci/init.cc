@@ -26,8 +26,11 @@
 namespace davit::oci {
 namespace {
 
-Result<> join_cgroups(const std::vector<Fd>& task_files) {
-  for (const Fd& tasks : task_files)
+// Born in v2's; those of v1 the creator has made meanwhile.
+Result<> join_cgroups(int socket) {
+  DAVIT_ASSIGN(kernel::Message join, kernel::receive_message(socket, -1));
+  if (join.kind != kJoin) return fail(ECANCELED, "the creator has gone");
+  for (const Fd& tasks : join.descriptors)
     if (::write(tasks.get(), "0", 1) != 1) return fail_errno("join the cgroup");
   return {};
 }
@@ -67,7 +70,8 @@ Result<> build_root(const InitPlan& plan, int proc) {
   if (plan.spec.process.terminal) {
     DAVIT_ASSIGN(Terminal terminal, open_terminal(plan.sources.root.get(), plan.spec.process));
     DAVIT_TRY(mount_console(plan.sources, terminal.slave.get()));
-    DAVIT_TRY(kernel::send_message(plan.socket, kConsole, {}, terminal.master.get()));
+    const int master = terminal.master.get();
+    DAVIT_TRY(kernel::send_message(plan.socket, kConsole, {}, {&master, 1}));
     DAVIT_TRY(use_terminal(terminal.slave.get()));
   }
   DAVIT_TRY(write_sysctl(plan.spec, proc));
@@ -131,7 +135,10 @@ Result<> live(InitPlan& plan) {
   Spec& spec = plan.spec;
   ::prctl(PR_SET_DUMPABLE, 0);
   kernel::let_go_of_seal();
-  DAVIT_TRY(join_cgroups(plan.task_files));
+  if (plan.namespaces.late != 0 && ::unshare(plan.namespaces.late) != 0)
+    return fail_errno("new network namespace");
+  trace::mark("network namespace made");
+  DAVIT_TRY(join_cgroups(plan.socket));
   trace::mark("joined the cgroup");
   if (::setsid() < 0) return fail_errno("new session");
   if (!spec.process.terminal) DAVIT_TRY(use_stdio(plan.options.stdio));

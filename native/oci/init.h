@@ -15,7 +15,6 @@ struct InitPlan {
   const CreateOptions& options;
   const Namespaces& namespaces;
   const Sources& sources;
-  const std::vector<Fd>& task_files;    // of Cgroup::Entrance
   std::vector<std::string> cgroups;     // Cgroup::paths()
   int socket = -1;                      // to the creator
   int listener = -1;                    // where another process may say kStart; -1: nobody may

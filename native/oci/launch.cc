@@ -19,6 +19,10 @@
 namespace davit::oci {
 namespace {
 
+std::uint64_t clone_flags(const Namespaces& namespaces) {
+  return static_cast<std::uint64_t>(namespaces.fresh & ~namespaces.late);
+}
+
 // In the helper: joins what must be joined first, clones init as the creator's child, says its pid.
 [[noreturn]] void help(InitPlan& plan, int clone_target) {
   ::prctl(PR_SET_DUMPABLE, 0);
@@ -34,8 +38,7 @@ namespace {
   // Holds init back until its pid, which the creator must have first, is said.
   int gate[2];
   if (::pipe2(gate, O_CLOEXEC) != 0) give_up(plan.socket, fail_errno("pipe").error());
-  auto child = kernel::clone_process(
-      static_cast<std::uint64_t>(plan.namespaces.fresh) | CLONE_PARENT, clone_target);
+  auto child = kernel::clone_process(clone_flags(plan.namespaces) | CLONE_PARENT, clone_target);
   if (!child) give_up(plan.socket, child.error());
   if (child->pid == 0) {
     char end;
@@ -101,7 +104,8 @@ Result<> Starting::answer(kernel::Message message, const Answers& answers) {
                                    *answers.hook_state, answers.status));
       return kernel::send_message(socket.get(), kGo);
     case kConsole:
-      console = std::move(message.fd);
+      if (message.descriptors.empty()) return fail(EPROTO, "a terminal without its descriptor");
+      console = std::move(message.descriptors.front());
       return {};
     case kWarning:
       warnings.push_back(std::move(message.text));
@@ -148,9 +152,8 @@ Result<kernel::Child> clone_into(int pid_namespace, int pid_namespace_flags, std
 
 Result<Starting> clone_init(InitPlan& plan, Fd socket, int clone_target, int timeout_ms) {
   if (!plan.namespaces.needs_helper) {
-    DAVIT_ASSIGN(kernel::Child child,
-                 clone_into(plan.namespaces.fd_of(CLONE_NEWPID), CLONE_NEWPID,
-                            static_cast<std::uint64_t>(plan.namespaces.fresh), clone_target));
+    DAVIT_ASSIGN(kernel::Child child, clone_into(plan.namespaces.fd_of(CLONE_NEWPID), CLONE_NEWPID,
+                                                 clone_flags(plan.namespaces), clone_target));
     if (child.pid == 0) run_init(plan);
     return Starting(std::move(child), std::move(socket));
   }

@@ -171,7 +171,8 @@ void a_crashed_creator_is_cleaned_up_after() {
     // A creator that died before it wrote its state has made a cgroup at most.
     auto spec = oci::parse_spec(
         kernel::read_file(AT_FDCWD, (bundle.path() + "/config.json").c_str()).value());
-    auto cgroup = oci::Cgroup::create(spec->cgroups_path, "x", spec->resources);
+    auto cgroup = oci::Cgroup::begin(spec->cgroups_path, "x");
+    CHECK(cgroup && cgroup->complete(spec->resources));
     CHECK(cgroup.has_value() && !cgroup->paths().empty());
     CHECK(oci::destroy_left_behind(bundle.path()).has_value());
     CHECK(oci::Cgroup::find(spec->cgroups_path, "x")->paths().empty());

@@ -109,6 +109,8 @@ Result<Namespaces> open_namespaces(const Spec& spec) {
   if (!spec.time_offsets.empty() && !out.fresh_time)
     return fail(EINVAL, "linux.timeOffsets: needs a new time namespace");
   out.needs_helper = out.user && !out.joined.empty();
+  // By far the slowest. Not where it must belong to a user namespace, or be there for devices.
+  if (!out.user && spec.net_devices.empty()) out.late = out.fresh & CLONE_NEWNET;
   return out;
 }
 

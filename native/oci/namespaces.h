@@ -11,7 +11,8 @@
 namespace davit::oci {
 
 struct Namespaces {
-  int fresh = 0;                           // CLONE_NEW* for clone3: neither cgroup nor time
+  int fresh = 0;                           // CLONE_NEW*: neither cgroup nor time
+  int late = 0;                            // of these, what init makes while its cgroups are made
   bool fresh_cgroup = false;               // unshared once the cgroup is joined
   bool fresh_time = false;                 // unshared, as its clocks are set before it is entered
   std::vector<std::pair<int, Fd>> joined;  // by path

@@ -102,8 +102,8 @@ struct ConsoleSocket {
     const Fd from(::accept4(listener.get(), nullptr, nullptr, SOCK_CLOEXEC));
     if (!from) return fail_errno("the runtime has sent no terminal");
     DAVIT_ASSIGN(kernel::Message message, kernel::receive_message(from.get(), 1000));
-    if (!message.fd) return fail(0, "the runtime has sent no terminal");
-    return std::move(message.fd);
+    if (message.descriptors.empty()) return fail(0, "the runtime has sent no terminal");
+    return std::move(message.descriptors.front());
   }
 };
 

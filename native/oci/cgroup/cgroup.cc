@@ -7,7 +7,9 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <memory>
+#include <utility>
 
 #include "native/kernel/file.h"
 #include "native/kernel/wait.h"
@@ -92,38 +94,52 @@ Result<bool> make_cgroup(const std::string& path) {
 
 }  // namespace
 
-Result<Cgroup> Cgroup::create(std::string_view cgroups_path, std::string_view id,
-                              const Resources& resources, const Scope* scope) {
+Result<Cgroup> Cgroup::begin(std::string_view cgroups_path, std::string_view id,
+                             const Scope* scope) {
   DAVIT_ASSIGN(Hierarchies hierarchies, find_hierarchies());
   Cgroup cgroup;
-  if (scope != nullptr) cgroup.unit_ = scope->unit();
-  cgroup.unified_ = hierarchies.unified;
-  auto undo = [&](Error error) {
-    (void)cgroup.remove();
-    return std::unexpected(std::move(error));
-  };
-  for (const Hierarchy& hierarchy : hierarchies.all) {
-    auto below = cgroup_path(cgroups_path, hierarchy.own_path, id);
-    if (!below) return undo(below.error());
-    std::string path = hierarchy.mount + *below;
-    auto fresh = make_cgroup(path);
-    if (!fresh) return undo(fresh.error());
-    // Whoever is in there would be killed along with this container.
-    std::vector<pid_t> others;
-    if (!*fresh) (void)append_pids(path, others);
-    if (scope != nullptr) std::erase(others, scope->holder());
-    if (!others.empty())
-      return undo({EBUSY, "cgroup \"" + path + "\" has processes of somebody else's in it"});
-    cgroup.places_.push_back({hierarchy.controllers, path, hierarchy.v2});
-    if (hierarchy.v2 && hierarchies.unified) enable_controllers(hierarchy.mount, *below);
-    if (hierarchy.has("cpuset")) {
-      auto mount = open_dir(hierarchy.mount);
-      if (!mount) return undo(mount.error());
-      if (auto ready = inherit_cpuset(mount->get(), *below); !ready) return undo(ready.error());
-    }
+  if (scope != nullptr) {
+    cgroup.unit_ = scope->unit();
+    cgroup.holder_ = scope->holder();
   }
-  if (auto applied = cgroup.apply(resources, true); !applied) return undo(applied.error());
+  cgroup.unified_ = hierarchies.unified;
+  for (Hierarchy& hierarchy : hierarchies.all) {
+    DAVIT_ASSIGN(std::string below, cgroup_path(cgroups_path, hierarchy.own_path, id));
+    cgroup.to_make_.push_back({std::move(hierarchy.controllers), hierarchy.mount + below,
+                               hierarchy.v2, hierarchy.mount.size()});
+  }
+  auto v2 = std::find_if(cgroup.to_make_.begin(), cgroup.to_make_.end(),
+                         [](const Place& place) { return place.v2; });
+  if (v2 == cgroup.to_make_.end()) return cgroup;
+  Place place = std::move(*v2);
+  cgroup.to_make_.erase(v2);
+  if (auto made = cgroup.make(std::move(place)); !made) {
+    (void)cgroup.remove();
+    return std::unexpected(std::move(made).error());
+  }
   return cgroup;
+}
+
+Result<> Cgroup::make(Place place) {
+  DAVIT_ASSIGN(bool fresh, make_cgroup(place.path));
+  // Whoever is in there would be killed along with this container.
+  std::vector<pid_t> others;
+  if (!fresh) (void)append_pids(place.path, others);
+  std::erase(others, holder_);
+  if (!others.empty())
+    return fail(EBUSY, "cgroup \"" + place.path + "\" has processes of somebody else's in it");
+  places_.push_back(std::move(place));
+  const Place& made = places_.back();
+  std::string mount = made.path.substr(0, made.mount), below = made.path.substr(made.mount);
+  if (made.v2 && unified_) enable_controllers(mount, below);
+  if (!has_controller(made.controllers, "cpuset")) return {};
+  DAVIT_ASSIGN(Fd top, open_dir(mount));
+  return inherit_cpuset(top.get(), below);
+}
+
+Result<> Cgroup::complete(const Resources& resources) {
+  for (Place& place : std::exchange(to_make_, {})) DAVIT_TRY(make(std::move(place)));
+  return apply(resources, true);
 }
 
 Result<Cgroup> Cgroup::find(std::string_view cgroups_path, std::string_view id) {
@@ -160,8 +176,8 @@ Cgroup Cgroup::reopen(std::vector<std::string> paths, std::string unit) {
 
 std::vector<std::string> Cgroup::paths() const {
   std::vector<std::string> all;
-  all.reserve(places_.size());
-  for (const Place& place : places_) all.push_back(place.controllers + "=" + place.path);
+  for (const auto* list : {&places_, &to_make_})
+    for (const Place& place : *list) all.push_back(place.controllers + "=" + place.path);
   return all;
 }
 
@@ -201,13 +217,16 @@ Result<Cgroup> Cgroup::below(const std::vector<std::string>& choices) const {
   return out;
 }
 
+Result<Fd> Cgroup::clone_target() const {
+  const Place* v2 = place_of("");
+  return v2 == nullptr ? Fd() : open_dir(v2->path);
+}
+
 Result<Cgroup::Entrance> Cgroup::entrance() const {
   Entrance entrance;
+  DAVIT_ASSIGN(entrance.clone_target, clone_target());
   for (const Place& place : places_) {
-    if (place.v2) {
-      DAVIT_ASSIGN(entrance.clone_target, open_dir(place.path));
-      continue;
-    }
+    if (place.v2) continue;
     DAVIT_ASSIGN(Fd tasks, kernel::open_at(AT_FDCWD, (place.path + "/tasks").c_str(), O_WRONLY));
     entrance.task_files.push_back(std::move(tasks));
   }

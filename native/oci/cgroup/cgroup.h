@@ -18,11 +18,14 @@ class Scope;
 
 class Cgroup {
  public:
-  // Makes the directories and writes the limits; takes no process yet. On failure nothing stays.
+  // Makes the directories, then writes the limits; takes no process yet. In two steps, as a process
+  // can be born in v2's directory before those of v1 are there. When `begin` fails nothing stays;
+  // after `complete` has failed it is to be removed.
   // With `scope` they are those of a scope that systemd has begun.
-  static Result<Cgroup> create(std::string_view cgroups_path, std::string_view id,
-                               const Resources& resources, const Scope* scope = nullptr);
-  // Those of the directories that are there; `create` may have died on the way.
+  static Result<Cgroup> begin(std::string_view cgroups_path, std::string_view id,
+                              const Scope* scope = nullptr);
+  Result<> complete(const Resources& resources);
+  // Those of the directories that are there; its maker may have died on the way.
   static Result<Cgroup> find(std::string_view cgroups_path, std::string_view id);
   // The same cgroup in another process: what paths() and unit() gave there.
   static Cgroup reopen(std::vector<std::string> paths, std::string unit = "");
@@ -31,7 +34,8 @@ class Cgroup {
   // hierarchy.
   Result<Cgroup> below(const std::vector<std::string>& choices) const;
 
-  // Absolute directories, one per hierarchy, as "controllers=path" for state.json.
+  // Absolute directories, one per hierarchy, as "controllers=path" for state.json; also of those
+  // that are yet to be made.
   std::vector<std::string> paths() const;
   // The directory of a v1 controller, or of v2 for ""; empty when there is none.
   const std::string& path_of(std::string_view controller) const;
@@ -46,6 +50,7 @@ class Cgroup {
     std::vector<Fd> task_files;  // v1
   };
   Result<Entrance> entrance() const;
+  Result<Fd> clone_target() const;
 
   Result<> update(const Resources& resources);
   Result<> freeze(bool frozen) const;  // waits until it is so, at most 2 s
@@ -62,13 +67,16 @@ class Cgroup {
     std::string controllers;
     std::string path;
     bool v2 = false;
+    std::size_t mount = 0;  // the length of the hierarchy's own path; while it is being made
   };
+  Result<> make(Place place);
   const Place* place_of(std::string_view controller) const;
   Result<> apply(const Resources& resources, bool with_devices) const;
   Result<> remove_directories() const;
 
-  std::vector<Place> places_;
+  std::vector<Place> places_, to_make_;
   std::string unit_;
+  pid_t holder_ = -1;  // of the scope: is nobody else's process
   bool unified_ = false;
 };
 

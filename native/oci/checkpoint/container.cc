@@ -43,10 +43,11 @@ Result<std::unique_ptr<Container>> Container::restore(const CreateOptions& optio
   state->state_dir = options.state_dir.empty() ? options.bundle : options.state_dir;
   state->file = {options.id, options.bundle, -1, 0, {}, options.no_new_keyring};
   if (state->state_dir != options.bundle) DAVIT_TRY(keep_spec(state->state_dir, text));
-  DAVIT_ASSIGN(std::optional<Scope> scope, state->make_cgroup(spec));
+  DAVIT_ASSIGN(std::optional<Scope> scope, state->begin_cgroup(spec));
   HookState hook_state{spec.oci_version, options.id, options.bundle, annotations_json(spec)};
 
   auto launch = [&]() -> Result<> {
+    DAVIT_TRY(state->cgroup.complete(spec.resources));
     DAVIT_ASSIGN(state->file.pid,
                  restore_processes({checkpoint, spec, options, state->cgroup, state->state_dir}));
     DAVIT_ASSIGN(state->pidfd, kernel::open_pidfd(state->file.pid));
