@@ -8,7 +8,7 @@
 #include <bit>
 #include <cerrno>
 #include <cstddef>
-#include <map>
+#include <span>
 
 namespace davit::oci {
 namespace {
@@ -59,33 +59,37 @@ int own_number(const Multiplexed (&calls)[N], int function) {
   return -1;
 }
 
-// What happens to one system call.
-struct Verdict {
-  std::vector<std::pair<std::vector<scmp_arg_cmp>, std::uint32_t>> conditional;
-  bool decided = false;  // unconditionally
-  std::uint32_t action = 0;
+// A rule as it says something about one system call of one architecture.
+struct Saying {
+  std::uint32_t number;
+  int function;  // of socketcall(2) or ipc(2), whose first argument must be this; -1
+  const SeccompRule* rule;
+
+  bool conditional() const { return function >= 0 || !rule->conditions.empty(); }
 };
 
+// What the rules say, by number; of one number in their order.
 class Table {
  public:
-  Table(const Architecture& architecture, const SeccompRules& rules) : wide_(architecture.wide) {
+  Table(const Architecture& architecture, const SeccompRules& rules) {
     for (const SeccompRule& rule : rules.rules)
       for (const std::string& name : rule.names) add(architecture.token, name, rule);
+    std::stable_sort(all_.begin(), all_.end(),
+                     [](const Saying& a, const Saying& b) { return a.number < b.number; });
   }
 
-  const std::map<std::uint32_t, Verdict>& calls() const { return calls_; }
-  bool wide() const { return wide_; }
+  const std::vector<Saying>& all() const { return all_; }
 
  private:
   void add(std::uint32_t token, const std::string& name, const SeccompRule& rule) {
     int number = ::seccomp_syscall_resolve_name_arch(token, name.c_str());
-    if (number >= 0) return add_number(number, rule.conditions, rule.action);
+    if (number >= 0) return add_number(number, -1, rule);
     if (token != SCMP_ARCH_X86 || number == __NR_SCMP_ERROR) return;
     if (number < -100 && number > -200) {
-      add_number(own_number(kSocketCalls, -number - 100), rule.conditions, rule.action);
+      add_number(own_number(kSocketCalls, -number - 100), -1, rule);
       add_function(kSocketcall, -number - 100, rule);
     } else if (number < -200 && number > -300) {
-      add_number(own_number(kIpcCalls, -number - 200), rule.conditions, rule.action);
+      add_number(own_number(kIpcCalls, -number - 200), -1, rule);
       add_function(kIpc, -number - 200, rule);
     }
   }
@@ -93,25 +97,14 @@ class Table {
   // The function's own arguments are in memory, out of a filter's sight: a rule about them says
   // nothing about the multiplexed form.
   void add_function(int number, int function, const SeccompRule& rule) {
-    if (!rule.conditions.empty()) return;
-    add_number(number, {{0, SCMP_CMP_EQ, static_cast<scmp_datum_t>(function), 0}}, rule.action);
+    if (rule.conditions.empty()) add_number(number, function, rule);
   }
 
-  void add_number(int number, const std::vector<scmp_arg_cmp>& conditions, std::uint32_t action) {
-    if (number < 0) return;
-    Verdict& verdict = calls_[static_cast<std::uint32_t>(number)];
-    if (verdict.decided) return;
-    if (conditions.empty()) {
-      verdict.conditional.clear();
-      verdict.decided = true;
-      verdict.action = action;
-    } else {
-      verdict.conditional.emplace_back(conditions, action);
-    }
+  void add_number(int number, int function, const SeccompRule& rule) {
+    if (number >= 0) all_.push_back({static_cast<std::uint32_t>(number), function, &rule});
   }
 
-  std::map<std::uint32_t, Verdict> calls_;
-  bool wide_;
+  std::vector<Saying> all_;
 };
 
 sock_filter statement(int code, std::uint32_t k) {
@@ -123,16 +116,6 @@ sock_filter jump(int comparison, std::uint32_t k, std::size_t if_true, std::size
 }
 sock_filter give(std::uint32_t action) {
   return statement(BPF_RET | BPF_K, action);
-}
-
-// Goes on after `skipped` instructions, however many, when the comparison holds; else at the next.
-void jump_over(Code& code, int comparison, std::uint32_t k, std::size_t skipped) {
-  if (skipped <= 255) {
-    code.push_back(jump(comparison, k, skipped, 0));
-    return;
-  }
-  code.push_back(jump(comparison, k, 0, 1));
-  code.push_back(statement(BPF_JMP | BPF_JA, static_cast<std::uint32_t>(skipped)));
 }
 
 // Tests of a condition, each of which leads on, to `kPass` (behind the condition) or to `kFail`.
@@ -229,7 +212,7 @@ class Condition {
 };
 
 // "If all hold, the action", else what follows.
-void append_rule(Code& code, const std::vector<scmp_arg_cmp>& conditions, std::uint32_t action,
+void append_rule(Code& code, std::span<const scmp_arg_cmp> conditions, std::uint32_t action,
                  bool wide) {
   Code rule;
   for (const scmp_arg_cmp& one : conditions) {
@@ -246,77 +229,97 @@ void append_rule(Code& code, const std::vector<scmp_arg_cmp>& conditions, std::u
   code.insert(code.end(), rule.begin(), rule.end());
 }
 
-// System calls from `first` up to the next range's.
+// System calls from `first` up to the next range's: `code`, or without any `action`.
 struct Range {
-  std::uint32_t first;
+  std::uint32_t first, action;
   Code code;
 };
 
-bool same(const Code& a, const Code& b) {
-  return a.size() == 1 && b.size() == 1 && a.front().k == b.front().k;
-}
-
 class Ranges {
  public:
-  void add(std::uint32_t first, Code code) {
+  void add(std::uint32_t first, std::uint32_t action) {
     if (!all_.empty() && all_.back().first == first) all_.pop_back();
-    if (!all_.empty() && same(all_.back().code, code)) return;
-    all_.push_back({first, std::move(code)});
+    if (!all_.empty() && all_.back().code.empty() && all_.back().action == action) return;
+    all_.push_back({first, action, {}});
   }
 
-  void add_table(const Table& table, const SeccompRules& rules, std::uint32_t base) {
-    add(base, {give(rules.default_action)});
-    for (const auto& [number, verdict] : table.calls()) {
-      Code code;
-      for (const auto& [conditions, action] : verdict.conditional)
-        append_rule(code, conditions, action, table.wide());
-      code.push_back(give(verdict.decided ? verdict.action : rules.default_action));
-      add(number, std::move(code));
-      add(number + 1, {give(rules.default_action)});
+  void add_table(const Table& table, const SeccompRules& rules, const Architecture& architecture) {
+    std::uint32_t base = architecture.token == SCMP_ARCH_X32 ? kX32Bit : 0;
+    add(base, rules.default_action);
+    const std::vector<Saying>& all = table.all();
+    for (auto begin = all.begin(), end = begin; begin != all.end(); begin = end) {
+      end = std::find_if(begin, all.end(),
+                         [&](const Saying& one) { return one.number != begin->number; });
+      auto decides = std::find_if(begin, end, [](const Saying& one) { return !one.conditional(); });
+      add(begin->number, decides == end ? rules.default_action : decides->rule->action);
+      if (decides == end) add_conditional({begin, end}, rules.default_action, architecture.wide);
+      add(begin->number + 1, rules.default_action);
     }
-    if (rules.newer_are_enosys && !table.calls().empty())
-      add(table.calls().rbegin()->first + 1, {give(kNoSuchCall)});
+    if (rules.newer_are_enosys && !all.empty()) add(all.back().number + 1, kNoSuchCall);
   }
 
-  Code search() const { return search(0, all_.size()); }
+  // The search as instructions, the last one first: where a jump leads over is then known.
+  void append_reversed(Code& out) const { append_reversed(0, all_.size(), out); }
 
  private:
-  Code search(std::size_t from, std::size_t to) const {
-    if (to - from == 1) return all_[from].code;
+  void add_conditional(std::span<const Saying> sayings, std::uint32_t otherwise, bool wide) {
+    std::uint32_t number = sayings.front().number;
+    if (all_.back().first != number) all_.push_back({number, otherwise, {}});
+    Code& code = all_.back().code;
+    for (const Saying& one : sayings) {
+      scmp_arg_cmp function{0, SCMP_CMP_EQ, static_cast<scmp_datum_t>(one.function), 0};
+      if (one.function >= 0)
+        append_rule(code, {&function, 1}, one.rule->action, wide);
+      else
+        append_rule(code, one.rule->conditions, one.rule->action, wide);
+    }
+    code.push_back(give(otherwise));
+  }
+
+  void append_reversed(std::size_t from, std::size_t to, Code& out) const {
+    if (to - from == 1) {
+      const Range& range = all_[from];
+      if (range.code.empty())
+        out.push_back(give(range.action));
+      else
+        out.insert(out.end(), range.code.rbegin(), range.code.rend());
+      return;
+    }
     std::size_t middle = from + (to - from) / 2;
-    Code left = search(from, middle), right = search(middle, to), code;
-    jump_over(code, BPF_JGE, all_[middle].first, left.size());
-    code.insert(code.end(), left.begin(), left.end());
-    code.insert(code.end(), right.begin(), right.end());
-    return code;
+    append_reversed(middle, to, out);
+    std::size_t behind = out.size();
+    append_reversed(from, middle, out);
+    // Goes on behind the left half, however long it is, from the middle on; else with it.
+    std::size_t left = out.size() - behind;
+    if (left <= 255) {
+      out.push_back(jump(BPF_JGE, all_[middle].first, left, 0));
+    } else {
+      out.push_back(statement(BPF_JMP | BPF_JA, static_cast<std::uint32_t>(left)));
+      out.push_back(jump(BPF_JGE, all_[middle].first, 0, 1));
+    }
   }
 
   std::vector<Range> all_;
 };
 
-Code code_for(std::uint32_t audit, const SeccompRules& rules) {
+// Appends it with the last instruction first.
+void append_section(std::uint32_t audit, const SeccompRules& rules, Code& out) {
   Ranges ranges;
-  bool main = false, x32 = false;
-  for (std::uint32_t token : rules.architectures) {
-    const Architecture* one = find(token);
-    main |= one->audit == audit && token != SCMP_ARCH_X32;
-    x32 |= one->audit == audit && token == SCMP_ARCH_X32;
-  }
+  auto wanted = [&](const Architecture& one) {
+    return std::find(rules.architectures.begin(), rules.architectures.end(), one.token) !=
+           rules.architectures.end();
+  };
   for (const Architecture& one : kArchitectures) {
     if (one.audit != audit) continue;
-    bool wanted = one.token == SCMP_ARCH_X32 ? x32 : main;
-    std::uint32_t base = one.token == SCMP_ARCH_X32 ? kX32Bit : 0;
-    if (wanted)
-      ranges.add_table(Table(one, rules), rules, base);
+    if (wanted(one))
+      ranges.add_table(Table(one, rules), rules, one);
     else
-      ranges.add(base, {give(kBadArchitecture)});
+      ranges.add(one.token == SCMP_ARCH_X32 ? kX32Bit : 0, kBadArchitecture);
   }
   // What a tracer writes to skip a call.
-  ranges.add(kNoCall, {give(rules.default_action)});
-  Code code{statement(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr))};
-  Code search = ranges.search();
-  code.insert(code.end(), search.begin(), search.end());
-  return code;
+  ranges.add(kNoCall, rules.default_action);
+  ranges.append_reversed(out);
+  out.push_back(statement(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)));
 }
 
 }  // namespace
@@ -327,21 +330,23 @@ bool can_compile(const std::vector<std::uint32_t>& architectures) {
 }
 
 std::vector<std::uint64_t> compile_rules(const SeccompRules& rules) {
-  Code code{statement(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, arch))};
-  std::vector<std::uint32_t> done;
-  for (std::uint32_t token : rules.architectures) {
-    std::uint32_t audit = find(token)->audit;
-    if (std::find(done.begin(), done.end(), audit) != done.end()) continue;
-    done.push_back(audit);
-    Code section = code_for(audit, rules);
+  std::vector<std::uint32_t> sections;
+  for (std::uint32_t token : rules.architectures)
+    if (std::uint32_t audit = find(token)->audit;
+        std::find(sections.begin(), sections.end(), audit) == sections.end())
+      sections.push_back(audit);
+  Code reversed{give(kBadArchitecture)};
+  std::for_each(sections.rbegin(), sections.rend(), [&](std::uint32_t audit) {
+    std::size_t behind = reversed.size();
+    append_section(audit, rules, reversed);
     // To the section when it is this one, else behind it.
-    code.push_back(jump(BPF_JEQ, audit, 1, 0));
-    code.push_back(statement(BPF_JMP | BPF_JA, static_cast<std::uint32_t>(section.size())));
-    code.insert(code.end(), section.begin(), section.end());
-  }
-  code.push_back(give(kBadArchitecture));
-  std::vector<std::uint64_t> program(code.size());
-  std::copy(code.begin(), code.end(), reinterpret_cast<sock_filter*>(program.data()));
+    auto size = static_cast<std::uint32_t>(reversed.size() - behind);
+    reversed.push_back(statement(BPF_JMP | BPF_JA, size));
+    reversed.push_back(jump(BPF_JEQ, audit, 1, 0));
+  });
+  reversed.push_back(statement(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, arch)));
+  std::vector<std::uint64_t> program(reversed.size());
+  std::copy(reversed.rbegin(), reversed.rend(), reinterpret_cast<sock_filter*>(program.data()));
   return program;
 }
 
