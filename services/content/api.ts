@@ -61,6 +61,8 @@ export interface IngestOptions {
   readonly expected?: string | undefined;
   /** The size that is expected; 0 or undefined when unknown. */
   readonly total?: number | undefined;
+  /** Whoever waits for new blobs is not told of this one: it is taken care of. */
+  readonly quiet?: boolean;
 }
 
 export interface CommitOptions {

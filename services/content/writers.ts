@@ -61,7 +61,7 @@ export function createWriters(deps: WritersDeps): (scope: Scope, options: Ingest
     return deps.sharing === 'shared' || namespaces.list().some((name) => shareable(name, expected)) ? size : undefined;
   }
 
-  async function open(scope: Scope, { ref, expected = '', total = 0 }: IngestOptions): Promise<Writer> {
+  async function open(scope: Scope, { ref, expected = '', total = 0, quiet = false }: IngestOptions): Promise<Writer> {
     if (ref === '') throw invalidArgument('ref must not be empty');
     const { namespace } = scope;
     if (expected !== '' && blobs.has(namespace, expected)) {
@@ -90,7 +90,7 @@ export function createWriters(deps: WritersDeps): (scope: Scope, options: Ingest
     const { id } = ingest;
     const writer = new IngestWriter(
       {
-        finish: (digest, size, file, options) => finish(scope, writer, { digest, size, file, options }),
+        finish: (digest, size, file, options) => finish(scope, writer, { digest, size, file, options, quiet }),
         unshare: () => unshare(writer),
         blobFile: (digest) => files.path(digest),
         release: () => void (active.get(id) === writer && active.delete(id)),
@@ -115,6 +115,7 @@ export function createWriters(deps: WritersDeps): (scope: Scope, options: Ingest
     /** Undefined when the bytes are there already. */
     readonly file: IngestFile | undefined;
     readonly options: CommitOptions;
+    readonly quiet: boolean;
   }
 
   async function finish(scope: Scope, writer: IngestWriter, finished: Finished): Promise<Info> {
@@ -132,7 +133,7 @@ export function createWriters(deps: WritersDeps): (scope: Scope, options: Ingest
       await file?.discard();
       await sweeper.removeIngest(writer.ingest.id);
       if (made === undefined) throw alreadyExists(`content ${digest}`);
-      deps.arrived?.({ ref: writer.ref, digest, size, file: files.path(digest) });
+      if (!finished.quiet) deps.arrived?.({ ref: writer.ref, digest, size, file: files.path(digest) });
       events.publish(scope.namespace, '/content/create', 'containerd.events.ContentCreate', {
         digest,
         size: String(size),

@@ -10,6 +10,8 @@ import { createAhead } from '../diff/ahead.ts';
 import { createDiffer } from '../diff/differ.ts';
 import { createDiffService } from '../diff/service.ts';
 import { nativeTools } from '../diff/native-tools.ts';
+import type { LayerObserver } from '../diff/api.ts';
+import { observed, type LayerTools } from '../diff/tools.ts';
 import { createEvents } from '../events/exchange.ts';
 import { createEventsService } from '../events/service.ts';
 import type { Registration } from '../grpc/handlers.ts';
@@ -68,7 +70,7 @@ export interface Daemon {
 export interface ComposeDeps {
   readonly log: Logger;
   readonly build: BuildInfo;
-  readonly observer: CallObserver & GcObserver;
+  readonly observer: CallObserver & GcObserver & LayerObserver;
 }
 
 /** Larger layers are not unpacked before somebody asks, in bytes. */
@@ -91,13 +93,15 @@ export async function startDaemon(config: Config, deps: ComposeDeps): Promise<Da
   const images = createImages({ metadata, gc, leases, namespaces, events });
   const containers = createContainers({ metadata, gc, namespaces, events });
   const { drivers, unavailable } = await createDrivers(config, log);
+  const tools = observed(nativeTools, deps.observer);
   const proxies = createProxies(
     config,
     [...drivers, ...unavailable].map(({ name }) => name),
     parseDuration(config.timeouts['io.davit.timeout.proxy'] ?? '60s'),
     log,
   );
-  const { ahead, limits } = unpacking(config, drivers, log);
+  const { ahead, limits } = unpacking(config, tools, drivers, log);
+  const isolated = config.plugins['io.containerd.metadata.v1.bolt'].content_sharing_policy === 'isolated';
   const content = createContent({
     metadata,
     gc,
@@ -105,12 +109,11 @@ export async function startDaemon(config: Config, deps: ComposeDeps): Promise<Da
     namespaces,
     events,
     folder: path.join(config.root, 'content'),
-    sharing:
-      config.plugins['io.containerd.metadata.v1.bolt'].content_sharing_policy === 'isolated' ? 'isolated' : 'shared',
+    sharing: isolated ? 'isolated' : 'shared',
     arrived: (blob) => ahead?.arrived(blob),
   });
   const boot = await bootId();
-  const snapshots = createSnapshots({ metadata, gc, leases, namespaces, events, log, boot }, [
+  const snapshots = createSnapshots({ metadata, gc, leases, namespaces, events, log, boot, shared: !isolated }, [
     ...drivers,
     ...proxies.drivers,
   ]);
@@ -133,12 +136,12 @@ export async function startDaemon(config: Config, deps: ComposeDeps): Promise<Da
     boot,
   });
   const imageFor = trustedImages(config, drivers);
-  const diffs = createDiffer({ content, mounts: temporary, tools: nativeTools, limits, ahead, imageFor, log });
+  const diffs = createDiffer({ content, mounts: temporary, tools, limits, ahead, imageFor, log });
   const sandboxes = createSandboxes({ metadata, namespaces });
   const streams = createStreams();
   const transfers = createTransfers(
     { content, diffs, images, leases, namespaces, snapshots, log },
-    transferOptions(config),
+    { ...transferOptions(config), shared: !isolated },
   );
   const checkpoints = createCheckpoints({ content, diffs, folder: path.join(config.root, 'checkpoints') });
   // Refuses a second daemon: nothing is touched before.
@@ -246,7 +249,7 @@ export async function startDaemon(config: Config, deps: ComposeDeps): Promise<Da
 }
 
 /** How layers are unpacked: ahead only for overlayfs, whose folders hold exactly a layer. */
-function unpacking({ plugins }: Config, drivers: readonly Driver[], log: Logger) {
+function unpacking({ plugins }: Config, tools: LayerTools, drivers: readonly Driver[], log: Logger) {
   const { ahead, max_layer_size: size, max_layer_entries: entries } = plugins['io.davit.unpack.v1'];
   const limits = { size, entries };
   const overlay = drivers.find(({ name }) => name === 'overlayfs');
@@ -254,7 +257,7 @@ function unpacking({ plugins }: Config, drivers: readonly Driver[], log: Logger)
   return {
     limits,
     ahead: createAhead({
-      tools: nativeTools,
+      tools,
       folder: path.join(overlay.root, 'ahead'),
       remove: (folder) => nativeFiles.remove(folder),
       limits: { size: Math.min(size, AHEAD_SIZE), entries },
@@ -285,6 +288,7 @@ function transferOptions({ plugins }: Config) {
       timeout: parseDuration(verifiers.per_verifier_timeout),
     },
     discardLayers: plugins['io.davit.unpack.v1'].discard_unpacked_layers,
+    maxUnpacks: local.max_concurrent_unpacks || availableParallelism(),
     environment: process.env,
   };
 }

@@ -60,6 +60,8 @@ export interface Plugins {
     /** Blobs of one image at a time. */
     max_concurrent_downloads: number;
     max_concurrent_uploaded_layers: number;
+    /** Layers of all images at a time; 0: as many as there are processors. */
+    max_concurrent_unpacks: number;
   };
   /** Programs that say whether an image may be pulled; max_verifiers below 0 for no limit. */
   'io.containerd.image-verifier.v1.bindir': { bin_dir: string; max_verifiers: number; per_verifier_timeout: string };
@@ -135,6 +137,7 @@ export function defaults(): Config {
         config_path: '/etc/davit/certs.d:/etc/containerd/certs.d:/etc/docker/certs.d',
         max_concurrent_downloads: 3,
         max_concurrent_uploaded_layers: 3,
+        max_concurrent_unpacks: 0,
       },
       'io.containerd.image-verifier.v1.bindir': {
         bin_dir: '/opt/containerd/image-verifier/bin',

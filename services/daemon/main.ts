@@ -15,7 +15,11 @@ import { defaults, type Config } from './defaults.ts';
 const DEFAULT_CONFIG = '/etc/davit/config.toml';
 /** Milliseconds that the first clients have for themselves. */
 const FIRST_CLIENTS = 200;
-const SILENT: ComposeDeps['observer'] = { finished: () => undefined, collected: () => undefined };
+const SILENT: ComposeDeps['observer'] = {
+  finished: () => undefined,
+  collected: () => undefined,
+  applied: () => undefined,
+};
 
 /** `booted` is called when the daemon serves. scripts/bundle-daemon.mjs runs it to see what of the program is used. */
 export async function main(argv: readonly string[], booted: () => void = () => undefined): Promise<void> {
@@ -69,6 +73,7 @@ async function serve(config: Config, log: Log, booted: () => void): Promise<void
       : await (await import('./metrics.ts')).serveMetrics(config.metrics.address, config.metrics.grpc_histogram, BUILD);
   const daemon = await startDaemon(config, { log, build: BUILD, observer: metrics?.observer ?? SILENT });
   metrics?.watch(daemon.taskMetrics);
+  if (metrics !== undefined) log.info('metrics are served', { port: metrics.port });
   log.info('davitd successfully booted', {
     address: config.grpc.address,
     seconds: Math.round(performance.now()) / 1000,

@@ -1,6 +1,7 @@
 // Prometheus: http://<address>/v1/metrics. Loaded only when an address is configured.
 import http from 'node:http';
 import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from 'prom-client';
+import type { LayerObserver } from '../diff/api.ts';
 import type { CallObserver } from '../grpc/server.ts';
 import { Failure } from '../lib/errors.ts';
 import type { GcObserver } from '../metadata/gc-api.ts';
@@ -8,10 +9,12 @@ import type { TaskMetrics } from '../tasks/api.ts';
 import type { BuildInfo } from '../version/service.ts';
 import { registerTaskMetrics } from './task-metrics.ts';
 
+export type DaemonObserver = CallObserver & GcObserver & LayerObserver;
+
 export interface Metrics {
   /** Adds the cgroup numbers of tasks. */
   watch(tasks: TaskMetrics): void;
-  readonly observer: CallObserver & GcObserver;
+  readonly observer: DaemonObserver;
   /** Port that is listened on. */
   readonly port: number;
   close(): Promise<void>;
@@ -31,7 +34,7 @@ export async function serveMetrics(address: string, histogram: boolean, build: B
   const { server, port } = await listen(address, registry);
   return {
     watch: (tasks) => registerTaskMetrics(registry, tasks),
-    observer: { ...callObserver(registry, histogram), ...gcObserver(registry) },
+    observer: { ...callObserver(registry, histogram), ...gcObserver(registry), ...layerObserver(registry) },
     port,
     close: () =>
       new Promise((resolve) => {
@@ -77,6 +80,22 @@ function gcObserver(registry: Registry): GcObserver {
     collected(status, pause) {
       collections.inc({ status });
       if (status === 'success') seconds.observe(pause / 1000);
+    },
+  };
+}
+
+function layerObserver(registry: Registry): LayerObserver {
+  const registers = [registry];
+  const layers = new Counter({ name: 'davit_layers_applied_total', help: 'Layers applied to trees.', registers });
+  const bytes = new Counter({
+    name: 'davit_layers_applied_bytes_total',
+    help: 'Uncompressed size of the layers applied.',
+    registers,
+  });
+  return {
+    applied(size) {
+      layers.inc();
+      bytes.inc(size);
     },
   };
 }

@@ -8,11 +8,12 @@
 //                   \          \----------> thrown away: not a layer, or too large: the client will be told
 //                    \--------------------> forgotten: asked for before its turn
 //
-// Only a result that is the same on every parent is used: see fits().
+// Only a result that is the same on every parent is used: see loose.ts.
 import { mkdir, readdir, rename, rmdir } from 'node:fs/promises';
 import path from 'node:path';
 import { errnoCode } from '../lib/errors.ts';
 import type { Logger } from '../lib/log.ts';
+import { loosePlace, settleLoose } from './loose.ts';
 import type { Place } from './place.ts';
 import type { Applied, LayerLimits, LayerTools } from './tools.ts';
 
@@ -31,11 +32,7 @@ export interface Ahead {
    * Moves the unpacked layer into `place`, when it is or is about to be there and `place` is empty.
    * Undefined: it is to be applied; `place` is as it was.
    */
-  take(
-    digest: string,
-    place: Place,
-    signal: AbortSignal,
-  ): Promise<{ readonly digest: string; readonly size: number } | undefined>;
+  take(digest: string, place: Place, signal: AbortSignal): Promise<Applied | undefined>;
 }
 
 export interface DaemonAhead extends Ahead {
@@ -63,8 +60,8 @@ interface Job {
   outcome: Promise<Applied | undefined> | undefined;
 }
 
-/** The refs under which containerd's clients write layers: of a registry, and of an archive. */
-const LAYER_REF = /^(layer|tar)-/;
+/** The refs under which containerd's clients write layers: of a registry, and of an archive; and we, of an archive. */
+const LAYER_REF = /^(layer|tar|import)-/;
 /** Smaller blobs are unpacked as quickly as they are moved. */
 const LEAST = 32 * 1024;
 /** Layers that wait or lie ready. */
@@ -89,11 +86,8 @@ export function createAhead({ tools, folder, remove, limits, width, log }: Ahead
     const { file: blob } = job.blob;
     try {
       await mkdir(job.folder, { mode: 0o700 });
-      const overlay = { lower: [], userXattr: false };
-      return await tools.apply(
-        { blob, detect: true, folder: job.folder, overlay, sync: false, limits },
-        job.controller.signal,
-      );
+      const place = loosePlace(job.folder);
+      return await tools.apply({ blob, detect: true, ...place, sync: false, limits }, job.controller.signal);
     } catch (error) {
       log.debug('layer not unpacked ahead', { digest: job.blob.digest, error });
       await discard(job);
@@ -126,12 +120,9 @@ export function createAhead({ tools, folder, remove, limits, width, log }: Ahead
   }
 
   /** Whether `applied` is what the layer would be in `place`. */
-  async function fits(job: Job, applied: Applied, { folder: target, overlay }: Place, signal: AbortSignal) {
-    if ((await readdir(target)).length > 0) return false;
-    if (overlay === undefined) return applied.marked === 0;
-    if (overlay.userXattr && applied.marked > 0) return false;
-    if (overlay.lower.length === 0) return true;
-    return applied.implied === 0 && (await tools.settle(job.folder, overlay, signal));
+  async function fits(job: Job, applied: Applied, place: Place, signal: AbortSignal): Promise<boolean> {
+    if ((await readdir(place.folder)).length > 0) return false;
+    return settleLoose(tools, job.folder, applied, place, signal);
   }
 
   /** Moves what is in `from`: the folder `to` may be open somewhere, and keeps its owner and mode. */
@@ -177,7 +168,7 @@ export function createAhead({ tools, folder, remove, limits, width, log }: Ahead
           return undefined;
         }
         await move(job.folder, place.folder);
-        return { digest: applied.digest, size: applied.size };
+        return applied;
       } catch (error) {
         await discard(job);
         // Another file system: nothing has been moved.

@@ -28,6 +28,20 @@ export interface CompareOptions {
   readonly sourceDateEpoch: Instant | undefined;
 }
 
+/** A layer applied to a tree that is to be put on top of others. */
+export interface LooseLayer extends Layer {
+  /**
+   * Makes the tree what it would be had the layer been applied to `mounts`, which show it on top of them. False:
+   * it cannot be, the layer has to be applied to another tree there.
+   */
+  settle(mounts: readonly Mount[], signal: AbortSignal): Promise<boolean>;
+}
+
+/** Told of every layer that is applied, to the end, with its uncompressed size. */
+export interface LayerObserver {
+  applied(bytes: number): void;
+}
+
 export interface Diffs {
   /**
    * Applies a layer from the content store to the tree that `mounts` give; returns the uncompressed
@@ -43,6 +57,8 @@ export interface Diffs {
     options: ApplyOptions,
     signal: AbortSignal,
   ): Promise<Layer>;
+  /** As apply(), to a tree of a snapshotter with `rebase` that is below nothing yet. */
+  applyLoose(namespace: string, layer: Layer, mounts: readonly Mount[], signal: AbortSignal): Promise<LooseLayer>;
   /**
    * Writes what `right` has changed since `left` into the content store, held by the scope's lease.
    * Throws `not implemented` for media types that it cannot write; `unavailable` for a ref in use.

@@ -11,6 +11,7 @@ import type { TemporaryMounts } from '../mounts/api.ts';
 import type { Ahead } from './ahead.ts';
 import type { CompareOptions, Diffs, Layer } from './api.ts';
 import { placeImage } from './erofs.ts';
+import { loosePlace, sameOwner, settleLoose } from './loose.ts';
 import { EROFS, GZIP, isErofs, mayBeCompressed, UNCOMPRESSED, writtenCompression } from './media-types.ts';
 import { changesPlace, readablePlace, readOnly, withoutIdMaps, writablePlace, type Place } from './place.ts';
 import type { CompareJob, LayerLimits, LayerTools, Written } from './tools.ts';
@@ -149,13 +150,36 @@ export function createDiffer(deps: DifferDeps): Diffs {
       const applyTo = (place: Place) => tools.apply({ blob, detect, ...place, sync: options.sync, limits }, signal);
       const place = writablePlace(mounts);
       const done = place === undefined || !detect ? undefined : await ahead?.take(layer.digest, place, signal);
-      if (done !== undefined && !options.sync) return { mediaType: UNCOMPRESSED, ...done };
+      if (done !== undefined && !options.sync) return { mediaType: UNCOMPRESSED, digest: done.digest, size: done.size };
       const { digest, size } =
         place === undefined
           ? await temporary.withMounted(mounts, (folder) => applyTo({ folder, overlay: undefined }))
           : await applyTo(place);
       await fault('diff.apply.after-extract');
       return { mediaType: UNCOMPRESSED, digest, size };
+    },
+
+    async applyLoose(namespace, layer, mounts, signal) {
+      const detect = mayBeCompressed(layer.mediaType);
+      const blob = blobOf(namespace, layer);
+      const folder = writablePlace(mounts)?.folder;
+      if (folder === undefined) throw new Failure('internal', 'a tree without a folder cannot be rebased: internal');
+      const place = loosePlace(folder);
+      const applied =
+        (detect ? await ahead?.take(layer.digest, place, signal) : undefined) ??
+        (await tools.apply({ blob, detect, ...place, sync: false, limits }, signal));
+      await fault('diff.apply.after-extract');
+      return {
+        mediaType: UNCOMPRESSED,
+        digest: applied.digest,
+        size: applied.size,
+        async settle(above, joint) {
+          const target = writablePlace(above);
+          const lower = target?.overlay?.lower[0];
+          if (target === undefined || (lower !== undefined && !(await sameOwner(folder, lower)))) return false;
+          return settleLoose(tools, folder, applied, target, joint);
+        },
+      };
     },
 
     async compare(scope, left, right, options, signal) {

@@ -1,5 +1,6 @@
 // What native code does for diffs.
 import type { Instant } from '../lib/time.ts';
+import type { LayerObserver } from './api.ts';
 import type { WrittenCompression } from './media-types.ts';
 import type { IdMaps, OverlayPlace } from './place.ts';
 
@@ -76,4 +77,15 @@ export interface LayerTools {
   compare(job: CompareJob, signal: AbortSignal): Promise<Written | undefined>;
   /** Writes an EROFS image; it is its own uncompressed layer. */
   image(job: ImageJob, signal: AbortSignal): Promise<Written>;
+}
+
+export function observed(tools: LayerTools, observer: LayerObserver): LayerTools {
+  return {
+    ...tools,
+    async apply(job, signal) {
+      const applied = await tools.apply(job, signal);
+      observer.applied(applied.size);
+      return applied;
+    },
+  };
 }

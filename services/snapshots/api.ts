@@ -59,18 +59,6 @@ export interface Snapshotter {
    */
   commit(scope: Scope, name: string, key: string, parent: string, labels: Labels): Promise<void>;
   /**
-   * As commit(), but resolves when others can be made on top of the snapshot. `settle`, to be called in
-   * any case, resolves when commit() would: until then a power cut takes the snapshot, and with it all that
-   * was made on it. Settling many at once costs hardly more than one.
-   */
-  commitEarly(
-    scope: Scope,
-    name: string,
-    key: string,
-    parent: string,
-    labels: Labels,
-  ): Promise<{ readonly settle: () => Promise<void> }>;
-  /**
    * Removes the record; what it took on disk follows in the background, cleanup() waits for it.
    * Throws `not found`; `failed precondition` for a snapshot with children.
    */
@@ -88,6 +76,49 @@ export interface Snapshotter {
   usage(namespace: string, key: string): Promise<Usage>;
   /** Resolves when nothing is left on disk of what was removed or never finished. */
   cleanup(): Promise<void>;
+  /** For the daemon's own unpacking; undefined: it prepares, applies and commits as any client. */
+  readonly chains?: Chains;
+}
+
+/** `settle`, to be called in any case, resolves when a power cut leaves all of it. Many at once cost hardly more than one. */
+export interface Settling {
+  settle(): Promise<void>;
+}
+
+/**
+ * Layers unpacked by the daemon, into snapshots that are named after the chain of layers up to theirs. All that are
+ * verified, from the lowest on, may be referred to by several namespaces.
+ */
+export interface Chains {
+  /** A layer may be unpacked before those below it are there. */
+  readonly rebase: boolean;
+  /** Namespaces share what was unpacked. */
+  readonly shared: boolean;
+  /** Whether it is worth trying claim(). */
+  has(namespace: string, name: string): boolean;
+  /**
+   * The snapshot `name` is in the scope's namespace, held by its lease: it was there, or is made of the tree that
+   * another namespace has under that name on the same parent. Undefined: it has to be unpacked.
+   * Throws `not found` for a parent that the namespace does not have.
+   */
+  claim(scope: Scope, name: string, parent: string, labels: Labels): Promise<Settling | undefined>;
+  /**
+   * A new empty tree, to become the committed snapshot `name`, on top of `parent`; of nothing (''), when that is not
+   * there yet. Its owner ends it. May throw `already exists`.
+   */
+  begin(scope: Scope, name: string, parent: string, labels: Labels): Promise<Building>;
+}
+
+/** A tree in the making, that nobody else sees. */
+export interface Building {
+  /** How to write to it, shown on top of `parent`. */
+  mounts(parent: string): readonly Mount[];
+  /**
+   * Commits it, whose content the caller has verified, on top of `parent`. Resolves when others can be made on it.
+   * Throws as Snapshotter.commit(); the tree is then to be discarded.
+   */
+  commit(parent: string): Promise<Settling>;
+  discard(): Promise<void>;
 }
 
 export interface Snapshots {

@@ -20,6 +20,8 @@ export interface SnapshotsDeps {
   readonly log: Logger;
   /** Differs with every start of the machine. */
   readonly boot: string;
+  /** Namespaces share the trees that the daemon unpacked. */
+  readonly shared: boolean;
 }
 
 export interface DaemonSnapshots extends Snapshots {

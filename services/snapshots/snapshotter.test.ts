@@ -1,78 +1,19 @@
 import assert from 'node:assert/strict';
-import { appendFile, lstat, mkdir, readdir, writeFile } from 'node:fs/promises';
+import { appendFile, lstat, mkdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { createSubvolume } from '../../native/addon/index.ts';
-import { createLeases } from '../leases/store.ts';
 import { kindOf } from '../lib/errors.ts';
 import { NO_LABELS } from '../lib/labels.ts';
-import { createLogger } from '../lib/log.ts';
 import { temporaryFolder } from '../lib/testing/folder.ts';
-import { createGarbageCollector } from '../metadata/gc.ts';
-import { MetadataStore } from '../metadata/store.ts';
-import { createNamespaces } from '../namespaces/store.ts';
 import type { Driver, Snapshotter, Tree } from './api.ts';
 import { createBtrfsDriver } from './drivers/btrfs.ts';
 import { createErofsDriver } from './drivers/erofs.ts';
-import { createNativeDriver } from './drivers/native.ts';
 import { createOverlayDriver } from './drivers/overlayfs.ts';
 import { nativeFiles } from './drivers/native-files.ts';
-import { createSnapshots } from './snapshots.ts';
 import { createBtrfsDisk, withoutBtrfs } from './testing/btrfs.ts';
+import { native, overlay, start } from './testing/start.ts';
 import { snapshotterSuite, type Opened } from './testing/suite.ts';
-
-const GC_OPTIONS = {
-  pauseThreshold: 0,
-  deletionThreshold: 0,
-  mutationThreshold: 0,
-  scheduleDelay: 0,
-  startupDelay: 3_600_000,
-};
-
-const overlay = (root: string): Promise<Driver> =>
-  createOverlayDriver(root, nativeFiles, { mountOptions: [], upperdirLabel: false });
-const native = (root: string): Promise<Driver> => createNativeDriver(root, nativeFiles);
-
-/** The daemon's snapshots on a folder, as compose.ts makes them. */
-async function start(root: string, makeDriver: (root: string) => Promise<Driver>, boot = 'boot-1') {
-  const log = createLogger({ level: 'error', format: 'text', stream: process.stderr });
-  await log.open();
-  const published: string[] = [];
-  const events = {
-    publish: (namespace: string, topic: string, _name: string, message: object) =>
-      void published.push(`${namespace} ${topic} ${JSON.stringify(message)}`),
-  };
-  const metadata = new MetadataStore(path.join(root, 'metadata'));
-  const gc = createGarbageCollector({ metadata, log, options: GC_OPTIONS, observer: { collected: () => undefined } });
-  const namespaces = createNamespaces({ metadata, events });
-  const leases = createLeases({ metadata, gc, namespaces });
-  const driver = await makeDriver(path.join(root, 'driver'));
-  const snapshots = createSnapshots({ metadata, gc, leases, namespaces, events, log, boot }, [driver]);
-  await metadata.open();
-  await snapshots.recover();
-  gc.start();
-  const subject = snapshots.get(driver.name);
-  return {
-    subject,
-    snapshots,
-    leases,
-    gc,
-    namespaces,
-    published,
-    trees: async () => (await readdir(path.join(root, 'driver/snapshots'))).sort(),
-    /** Stops without writing out what is not on disk yet. */
-    crash: async () => {
-      await gc.stop();
-      await metadata.close();
-    },
-    stop: async () => {
-      await gc.stop();
-      await snapshots.close();
-      await subject.cleanup();
-      await metadata.close();
-    },
-  };
-}
 
 async function open(makeDriver: (root: string) => Promise<Driver>): Promise<Opened> {
   const folder = await temporaryFolder();

@@ -14,6 +14,7 @@ import type { Metadata, Transaction } from '../metadata/api.ts';
 import type { GarbageCollector } from '../metadata/gc-api.ts';
 import type { Mount } from '../lib/mount.ts';
 import type { Driver, Info, Kind, Snapshotter, Tree, Usage } from './api.ts';
+import { createChains } from './chains.ts';
 import { filterFields } from './filter.ts';
 import { createReaper } from './reaper.ts';
 import { createSettler } from './settler.ts';
@@ -44,6 +45,8 @@ export interface SnapshotterDeps {
   readonly log: Logger;
   /** Differs with every start of the machine. */
   readonly boot: string;
+  /** Namespaces share the trees that the daemon unpacked. */
+  readonly shared: boolean;
 }
 
 /** A snapshotter as the daemon holds it. */
@@ -65,6 +68,7 @@ export function createSnapshotter(deps: SnapshotterDeps): LocalSnapshotter {
   /** Trees without a record that are no garbage: they are being made. */
   const unborn = new Set<string>();
   let nextId = 1;
+  const newId = (): string => driver.foreign?.newId() ?? String(nextId++);
 
   const resource = (key: string): Resource => ({ type: resourceType(driver.name), id: key });
 
@@ -92,7 +96,7 @@ export function createSnapshotter(deps: SnapshotterDeps): LocalSnapshotter {
     if (parentRecord !== undefined && parentRecord.kind !== 'committed') {
       throw invalidArgument(`failed to create snapshot: parent ${JSON.stringify(parent)} is not committed snapshot`);
     }
-    const id = driver.foreign?.newId() ?? String(nextId++);
+    const id = newId();
     const tree: Tree = { id, kind, parents: lineage(table, namespace, parent), labels: inheritedLabels(labels) };
     unborn.add(id);
     try {
@@ -214,59 +218,11 @@ export function createSnapshotter(deps: SnapshotterDeps): LocalSnapshotter {
     for (const id of trees) if (!known.has(id) && garbage(id)) reaper.add(id);
   }
 
-  const commitEarly: Snapshotter['commitEarly'] = async (scope, name, key, parent, labels) => {
-    const { namespace } = scope;
-    validateKey(name);
-    validateLabels(labels, 'info.Labels');
-    refuseName(namespace, name);
-    const active = committable(namespace, key);
-    if (active.parent === '' && parent !== '' && !driver.capabilities.includes('rebase')) {
-      throw notImplemented(
-        `snapshotter ${driver.name} cannot put snapshot ${JSON.stringify(key)} on a parent when it is committed`,
-      );
-    }
-    const newParent = active.parent === '' ? parent : active.parent;
-    committedParent(namespace, key, newParent);
-    const tree = treeOf(table, namespace, { ...active, parent: newParent, labels });
-    const usage = await driver.usage(tree);
-    await driver.commit(tree);
-    await fault('snapshots.commit.before-record');
-    let visible = false;
-    const durable = metadata.update((transaction) => {
-      refuseName(namespace, name);
-      const record = committable(namespace, key);
-      if (record.id !== active.id) throw notFound(`snapshot ${key} does not exist`);
-      const created = now();
-      rename(transaction, scope, name, key, {
-        ...record,
-        kind: 'committed',
-        parent: newParent,
-        created,
-        updated: created,
-        labels,
-        usage,
-        unsettled: settler.boot,
-      });
-      visible = true;
-    });
-    durable.catch(() => undefined);
-    // What the transaction itself refused is known at once.
-    if (!visible) await durable;
-    return {
-      async settle() {
-        await durable;
-        await settler.committed();
-        later(() => driver.committed?.(active.id));
-        const committed = { key, name, snapshotter: driver.name };
-        events.publish(namespace, '/snapshot/commit', 'containerd.events.SnapshotCommit', committed);
-      },
-    };
-  };
-
   return {
     name: driver.name,
     foreign: driver.foreign !== undefined,
     capabilities: driver.capabilities,
+    ...(driver.foreign === undefined && { chains: createChains({ ...deps, reaper, settler, unborn, newId, later }) }),
 
     async prepare(scope, key, parent, labels) {
       const mounts = await create(scope, 'active', key, parent, labels);
@@ -289,11 +245,43 @@ export function createSnapshotter(deps: SnapshotterDeps): LocalSnapshotter {
     },
 
     async commit(scope, name, key, parent, labels) {
-      const { settle } = await commitEarly(scope, name, key, parent, labels);
-      await settle();
+      const { namespace } = scope;
+      validateKey(name);
+      validateLabels(labels, 'info.Labels');
+      refuseName(namespace, name);
+      const active = committable(namespace, key);
+      if (active.parent === '' && parent !== '' && !driver.capabilities.includes('rebase')) {
+        throw notImplemented(
+          `snapshotter ${driver.name} cannot put snapshot ${JSON.stringify(key)} on a parent when it is committed`,
+        );
+      }
+      const newParent = active.parent === '' ? parent : active.parent;
+      committedParent(namespace, key, newParent);
+      const tree = treeOf(table, namespace, { ...active, parent: newParent, labels });
+      const usage = await driver.usage(tree);
+      await driver.commit(tree);
+      await fault('snapshots.commit.before-record');
+      await metadata.update((transaction) => {
+        refuseName(namespace, name);
+        const record = committable(namespace, key);
+        if (record.id !== active.id) throw notFound(`snapshot ${key} does not exist`);
+        const created = now();
+        rename(transaction, scope, name, key, {
+          ...record,
+          kind: 'committed',
+          parent: newParent,
+          created,
+          updated: created,
+          labels,
+          usage,
+          unsettled: settler.boot,
+        });
+      });
+      await settler.committed();
+      later(() => driver.committed?.(active.id));
+      const committed = { key, name, snapshotter: driver.name };
+      events.publish(namespace, '/snapshot/commit', 'containerd.events.SnapshotCommit', committed);
     },
-
-    commitEarly,
 
     async remove(scope, key) {
       const record = await metadata.update((transaction) => {
@@ -301,7 +289,7 @@ export function createSnapshotter(deps: SnapshotterDeps): LocalSnapshotter {
         leases.release(transaction, scope, resource(key));
         return erased;
       });
-      reaper.add(record.id);
+      if (!table.hasTree(record.id)) reaper.add(record.id);
       gc.deleted(SNAPSHOTS);
       removed(scope.namespace, key);
     },

@@ -1,7 +1,8 @@
 // The records of one snapshotter, and what they say about each other.
 //
 //   table snapshots/<snapshotter>: namespace, key or name -> SnapshotRecord
-//   index, in memory:              namespace, parent -> how many snapshots are on top of it
+//   indexes, in memory:            namespace, parent -> how many snapshots are on top of it
+//                                  id -> how many records have that tree
 import { alreadyExists, failedPrecondition, invalidArgument, notFound } from '../lib/errors.ts';
 import type { Labels } from '../lib/labels.ts';
 import type { Instant } from '../lib/time.ts';
@@ -10,7 +11,7 @@ import { jsonCodec } from '../metadata/codec.ts';
 import type { Info, Kind, Tree, Usage } from './api.ts';
 
 export interface SnapshotRecord {
-  /** Of the driver's tree; stays the same when an active snapshot is committed. */
+  /** Of the driver's tree; stays the same when an active snapshot is committed. Verified ones may share it. */
   readonly id: string;
   readonly kind: Kind;
   readonly parent: string;
@@ -21,33 +22,42 @@ export interface SnapshotRecord {
   readonly usage: Usage | null;
   /** The boot in which it was committed, until its files are known to be on disk. */
   readonly unsettled: string | null;
+  /** The daemon unpacked it and all below it, and found what the name says. Absent in older records. */
+  readonly verified?: boolean;
 }
 
 export interface SnapshotTable extends Table<SnapshotRecord> {
   hasChildren(namespace: string, name: string): boolean;
+  /** Whether any record, of whatever namespace, has the tree. */
+  hasTree(id: string): boolean;
 }
 
 /** To be called before the metadata is opened. */
 export function snapshotTable(metadata: Metadata, snapshotter: string): SnapshotTable {
   const children = new Map<string, number>();
+  const trees = new Map<string, number>();
+  const count = (counts: Map<string, number>, key: string, step: 1 | -1): void => {
+    const total = (counts.get(key) ?? 0) + step;
+    if (total === 0) counts.delete(key);
+    else counts.set(key, total);
+  };
   const slot = (namespace: string, parent: string): string => `${namespace}\0${parent}`;
-  const count = (namespace: string, record: SnapshotRecord | undefined, step: 1 | -1): void => {
-    if (record === undefined || record.parent === '') return;
-    const key = slot(namespace, record.parent);
-    const total = (children.get(key) ?? 0) + step;
-    if (total === 0) children.delete(key);
-    else children.set(key, total);
+  const counted = (namespace: string, record: SnapshotRecord | undefined, step: 1 | -1): void => {
+    if (record === undefined) return;
+    count(trees, record.id, step);
+    if (record.parent !== '') count(children, slot(namespace, record.parent), step);
   };
   const table = metadata.table(
     `snapshots/${snapshotter}`,
     jsonCodec<SnapshotRecord>(),
     (namespace, _key, before, after) => {
-      count(namespace, before, -1);
-      count(namespace, after, 1);
+      counted(namespace, before, -1);
+      counted(namespace, after, 1);
     },
   );
   return Object.assign(table, {
     hasChildren: (namespace: string, name: string) => children.has(slot(namespace, name)),
+    hasTree: (id: string) => trees.has(id),
   });
 }
 

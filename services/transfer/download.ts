@@ -13,6 +13,8 @@ import { createRetries } from './registry/retry.ts';
 export interface DownloadDeps {
   readonly content: Content;
   readonly jobs: Jobs;
+  /** Namespaces share content, and so downloads. */
+  readonly shared: boolean;
 }
 
 export interface Download {
@@ -33,14 +35,14 @@ const SLOWEST_MS = 60_000;
 /** Resolves with whether bytes travelled; false when they were here already. */
 export type Downloader = (download: Download, signal: AbortSignal) => Promise<boolean>;
 
-export function createDownloader({ content, jobs }: DownloadDeps): Downloader {
+export function createDownloader({ content, jobs, shared }: DownloadDeps): Downloader {
   /** The namespace has the blob and the lease holds it, or a writer that is to make it. */
   async function claim({ scope, descriptor }: Download, signal: AbortSignal): Promise<Writer | undefined> {
     const { digest, size } = descriptor;
     for (;;) {
       signal.throwIfAborted();
       try {
-        return await content.writer(scope, { ref: refKey(descriptor), expected: digest, total: size });
+        return await content.writer(scope, { ref: refKey(descriptor), expected: digest, total: size, quiet: true });
       } catch (error) {
         if (isAlreadyExists(error)) return undefined;
         // A client of the content service writes it just now.
@@ -99,9 +101,9 @@ export function createDownloader({ content, jobs }: DownloadDeps): Downloader {
       await work();
       return false;
     }
-    const mine = await jobs.run(descriptor.digest, signal, work);
-    // Whoever waited takes the bytes that are there now.
-    if (!mine) await work();
+    const key = `${shared ? '' : scope.namespace} ${descriptor.digest}`;
+    // Whoever waited takes the bytes that are there now, and fetches them if they have gone again.
+    while (!(await jobs.run(key, signal, work)));
     return moved;
   };
 }

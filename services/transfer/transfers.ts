@@ -11,6 +11,7 @@ import { createDownloader } from './download.ts';
 import { createExport } from './export.ts';
 import { createImageUnpacker } from './image.ts';
 import { createImport } from './import.ts';
+import { createLimit } from '../lib/limit.ts';
 import { createJobs } from './jobs.ts';
 import { createHold } from './lease.ts';
 import { createPull } from './pull.ts';
@@ -40,6 +41,10 @@ export interface TransfersOptions {
   readonly discardLayers: boolean;
   /** The programs that say whether an image may be pulled; `timeout` in milliseconds. */
   readonly verifiers: { readonly folder: string; readonly most: number; readonly timeout: number };
+  /** Layers that are unpacked at the same time. */
+  readonly maxUnpacks: number;
+  /** Namespaces share content. */
+  readonly shared: boolean;
   /** Where proxies are named. */
   readonly environment: NodeJS.ProcessEnv;
 }
@@ -47,8 +52,8 @@ export interface TransfersOptions {
 export function createTransfers(deps: TransfersDeps, options: TransfersOptions): Transfers {
   const { content } = deps;
   const open = createRepositories({ folders: options.hostsFolders, environment: options.environment });
-  const download = createDownloader({ content, jobs: createJobs() });
-  const unpack = createUnpacker({ ...deps, jobs: createJobs() });
+  const download = createDownloader({ content, jobs: createJobs(), shared: options.shared });
+  const unpack = createUnpacker({ ...deps, jobs: createJobs(), limit: createLimit(options.maxUnpacks) });
   const unpackImage = createImageUnpacker({ ...deps, unpack, discardLayers: options.discardLayers });
   const hold = createHold(deps);
   return {

@@ -73,7 +73,7 @@ export async function openSlices(folder: string, options: SlicesOptions = {}): P
     sharing: options.sharing ?? 'shared',
   });
   const snapshots = createSnapshots(
-    { metadata, gc, leases, namespaces, events, log, boot: 'boot' },
+    { metadata, gc, leases, namespaces, events, log, boot: 'boot', shared: true },
     options.drivers ?? [],
   );
   await metadata.open();

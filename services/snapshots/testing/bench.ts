@@ -8,7 +8,7 @@ import type { Snapshotter } from '../api.ts';
 
 /** A Snapshotter, perhaps at the other end of a connection. */
 export type Subject = {
-  readonly [Name in keyof Omit<Snapshotter, 'name' | 'capabilities' | 'commitEarly'>]: (
+  readonly [Name in keyof Omit<Snapshotter, 'name' | 'capabilities' | 'chains'>]: (
     ...parameters: Parameters<Snapshotter[Name]>
   ) => ReturnType<Snapshotter[Name]> | Promise<Awaited<ReturnType<Snapshotter[Name]>>>;
 };
