@@ -16,6 +16,8 @@ export interface WriterHost {
   /** Records that the ingest no longer shares the blob. */
   unshare(): Promise<void>;
   blobFile(digest: string): string;
+  /** So much has been written at once. */
+  written(bytes: number): void;
   /** The writer is closed: somebody else may have the ref. */
   release(): void;
 }
@@ -99,6 +101,7 @@ export class IngestWriter implements Writer {
     if (bytes.length === 0) return;
     this.#file ??= await this.#unshared(true);
     await this.#file.write(bytes);
+    this.#host.written(bytes.length);
   }
 
   async truncate(): Promise<void> {

@@ -1,7 +1,6 @@
 // davitd: arguments in, one daemon running, signals to its end.
 import { writeFile } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { setFlagsFromString } from 'node:v8';
 import { Failure } from '../lib/errors.ts';
 import { createLogger, isLevel, type Log, type Logger } from '../lib/log.ts';
 import { USAGE, parseArguments, type Arguments } from './arguments.ts';
@@ -11,18 +10,20 @@ import { publish } from './compose/publish.ts';
 import { ttrpcAddressOf } from './compose/runtime.ts';
 import { formatConfig, loadConfig } from './config.ts';
 import { defaults, type Config } from './defaults.ts';
+import { createMemory, type Memory } from './memory.ts';
 
 const DEFAULT_CONFIG = '/etc/davit/config.toml';
 /** Milliseconds that the first clients have for themselves. */
 const FIRST_CLIENTS = 200;
+const AS_IT_IS: Memory = { spare: () => undefined, streaming: () => undefined };
 const SILENT: ComposeDeps['observer'] = {
   finished: () => undefined,
   collected: () => undefined,
   applied: () => undefined,
 };
 
-/** `booted` is called when the daemon serves. scripts/bundle-daemon.mjs runs it to see what of the program is used. */
-export async function main(argv: readonly string[], booted: () => void = () => undefined): Promise<void> {
+/** `memory` is told to spare when the daemon serves. scripts/bundle-daemon.mjs runs it to see what of the program is used. */
+export async function main(argv: readonly string[], memory: Memory = AS_IT_IS): Promise<void> {
   const args = parseArguments(argv);
   switch (args.command) {
     case 'help':
@@ -42,7 +43,7 @@ export async function main(argv: readonly string[], booted: () => void = () => u
       await publish(ttrpcAddressOf(await configuration(args)), args.namespace, args.topic);
       return;
     case 'run':
-      await run(await configuration(args), booted);
+      await run(await configuration(args), memory);
   }
 }
 
@@ -50,19 +51,19 @@ function configuration(args: Arguments): Promise<Config> {
   return loadConfig(args.config, DEFAULT_CONFIG, args);
 }
 
-async function run(config: Config, booted: () => void): Promise<void> {
+async function run(config: Config, memory: Memory): Promise<void> {
   // Whoever started the daemon must not decide the modes in containers' root file systems.
   process.umask(0o022);
   const log = logger(config);
   try {
-    await serve(config, log, booted);
+    await serve(config, log, memory);
   } finally {
     await log.open();
   }
   log.info('stopped');
 }
 
-async function serve(config: Config, log: Log, booted: () => void): Promise<void> {
+async function serve(config: Config, log: Log, memory: Memory): Promise<void> {
   const stopped = stopSignal();
   if (config.oom_score !== 0) await setOomScore(config.oom_score, log);
   const { root, state } = config;
@@ -71,7 +72,7 @@ async function serve(config: Config, log: Log, booted: () => void): Promise<void
     config.metrics.address === ''
       ? undefined
       : await (await import('./metrics.ts')).serveMetrics(config.metrics.address, config.metrics.grpc_histogram, BUILD);
-  const daemon = await startDaemon(config, { log, build: BUILD, observer: metrics?.observer ?? SILENT });
+  const daemon = await startDaemon(config, { log, build: BUILD, observer: metrics?.observer ?? SILENT, memory });
   metrics?.watch(daemon.taskMetrics);
   if (metrics !== undefined) log.info('metrics are served', { port: metrics.port });
   log.info('davitd successfully booted', {
@@ -80,7 +81,7 @@ async function serve(config: Config, log: Log, booted: () => void): Promise<void
   });
   // Those who waited for the daemon come first.
   await Promise.race([stopped, sleep(FIRST_CLIENTS)]);
-  booted();
+  memory.spare();
   await log.open();
   log.info('stopping', { signal: await stopped });
   await daemon.stop();
@@ -96,14 +97,6 @@ function logger(config: Config): Log {
     );
   const format = config.debug.format === 'json' ? 'json' : 'text';
   return createLogger({ level, format, stream: process.stderr });
-}
-
-/**
- * Saves a fifth of the memory, for less than can be measured in speed: young objects have one megabyte, and
- * code is not copied into its callers. Said now and not on the command line: see scripts/program.mjs.
- */
-function keepSmall(): void {
-  for (const flag of ['--semi-space-growth-factor=1', '--optimize-for-size']) setFlagsFromString(flag);
 }
 
 /** Resolves with the first signal to stop; a second one ends the process at once. */
@@ -133,7 +126,7 @@ async function setOomScore(score: number, log: Logger): Promise<void> {
 /** Runs the program `davitd` and ends the process. */
 export async function start(): Promise<void> {
   try {
-    await main(process.argv.slice(2), keepSmall);
+    await main(process.argv.slice(2), createMemory());
     process.exit(0);
   } catch (error) {
     const text =
