@@ -6,7 +6,7 @@ import type { LayerTools } from './tools.ts';
 export const nativeTools: LayerTools = {
   async apply(job, signal) {
     try {
-      const { digest, size, implied, marked } = await applyLayer(
+      const { digest, size, implied, marked, usage } = await applyLayer(
         {
           blob: job.blob,
           offset: 0,
@@ -21,7 +21,13 @@ export const nativeTools: LayerTools = {
         },
         signal,
       );
-      return { digest, size: Number(size), implied: Number(implied), marked: Number(marked) };
+      return {
+        digest,
+        size: Number(size),
+        implied: Number(implied),
+        marked: Number(marked),
+        usage: usage === null ? undefined : { size: Number(usage.bytes), inodes: Number(usage.inodes) },
+      };
     } catch (error) {
       throw signal.aborted ? error : classified(error);
     }

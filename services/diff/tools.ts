@@ -1,6 +1,7 @@
 // What native code does for diffs.
 import type { Instant } from '../lib/time.ts';
 import type { LayerObserver } from './api.ts';
+import type { Usage } from '../snapshots/api.ts';
 import type { WrittenCompression } from './media-types.ts';
 import type { IdMaps, OverlayPlace } from './place.ts';
 
@@ -32,6 +33,8 @@ export interface Applied {
   readonly implied: number;
   /** Whiteouts and opaque directories. */
   readonly marked: number;
+  /** What the folder takes now; undefined when only its tree tells. */
+  readonly usage: Usage | undefined;
 }
 
 export interface CompareJob {

@@ -72,7 +72,10 @@ export interface Snapshotter {
   update(namespace: string, key: string, labels: Labels, mask: readonly string[]): Promise<Info>;
   /** All that match one of the filters, in order of their names. Throws `invalid argument` for an ill-formed filter. */
   list(namespace: string, filters: readonly string[]): readonly Info[];
-  /** Measured now for an active snapshot, at its commit for a committed one. Throws `not found`. */
+  /**
+   * Of a committed snapshot as it was at its commit; of an active one as measured now, or, when it is large, some
+   * time ago (measure.ts). Throws `not found`.
+   */
   usage(namespace: string, key: string): Promise<Usage>;
   /** Resolves when nothing is left on disk of what was removed or never finished. */
   cleanup(): Promise<void>;

@@ -16,6 +16,7 @@ import type { Mount } from '../lib/mount.ts';
 import type { Driver, Info, Kind, Snapshotter, Tree, Usage } from './api.ts';
 import { createChains } from './chains.ts';
 import { filterFields } from './filter.ts';
+import { createMeasurer } from './measure.ts';
 import { createReaper } from './reaper.ts';
 import { createSettler } from './settler.ts';
 import {
@@ -64,6 +65,7 @@ export interface LocalSnapshotter extends Snapshotter {
 export function createSnapshotter(deps: SnapshotterDeps): LocalSnapshotter {
   const { driver, table, metadata, leases, events, gc, log } = deps;
   const reaper = createReaper(driver, log);
+  const measurer = createMeasurer(driver);
   const settler = createSettler(deps);
   /** Trees without a record that are no garbage: they are being made. */
   const unborn = new Set<string>();
@@ -215,6 +217,7 @@ export function createSnapshotter(deps: SnapshotterDeps): LocalSnapshotter {
   async function sweep(): Promise<void> {
     const trees = await driver.trees();
     const known = new Set(allRecords(table).map((record) => record.id));
+    measurer.retain(known);
     for (const id of trees) if (!known.has(id) && garbage(id)) reaper.add(id);
   }
 
@@ -322,9 +325,11 @@ export function createSnapshotter(deps: SnapshotterDeps): LocalSnapshotter {
 
     async usage(namespace, key): Promise<Usage> {
       const record = existing(table, namespace, key);
+      if (record.kind === 'active') return measurer.usage(treeOf(table, namespace, record));
       // What a foreign snapshotter had before was not measured here.
-      const asked = record.kind === 'active' || (record.kind === 'committed' && record.usage === null);
-      if (asked) return driver.usage(treeOf(table, namespace, record));
+      if (record.kind === 'committed' && record.usage === null) {
+        return driver.usage(treeOf(table, namespace, record));
+      }
       return record.usage ?? { size: 0, inodes: 0 };
     },
 
