@@ -4,6 +4,7 @@ import type { Scope } from '../leases/api.ts';
 import type { Labels } from '../lib/labels.ts';
 import type { Mount } from '../lib/mount.ts';
 import type { Instant } from '../lib/time.ts';
+import type { Usage } from '../snapshots/api.ts';
 
 /** What describes a blob. */
 export interface Layer {
@@ -28,8 +29,14 @@ export interface CompareOptions {
   readonly sourceDateEpoch: Instant | undefined;
 }
 
+/** A layer that was applied, uncompressed. */
+export interface AppliedLayer extends Layer {
+  /** What the tree takes now; undefined when only reading it tells. */
+  readonly usage: Usage | undefined;
+}
+
 /** A layer applied to a tree that is to be put on top of others. */
-export interface LooseLayer extends Layer {
+export interface LooseLayer extends AppliedLayer {
   /**
    * Makes the tree what it would be had the layer been applied to `mounts`, which show it on top of them. False:
    * it cannot be, the layer has to be applied to another tree there.
@@ -56,7 +63,7 @@ export interface Diffs {
     mounts: readonly Mount[],
     options: ApplyOptions,
     signal: AbortSignal,
-  ): Promise<Layer>;
+  ): Promise<AppliedLayer>;
   /** As apply(), to a tree of a snapshotter with `rebase` that is below nothing yet. */
   applyLoose(namespace: string, layer: Layer, mounts: readonly Mount[], signal: AbortSignal): Promise<LooseLayer>;
   /**

@@ -9,7 +9,7 @@ import type { Logger } from '../lib/log.ts';
 import type { Mount } from '../lib/mount.ts';
 import type { TemporaryMounts } from '../mounts/api.ts';
 import type { Ahead } from './ahead.ts';
-import type { CompareOptions, Diffs, Layer } from './api.ts';
+import type { AppliedLayer, CompareOptions, Diffs, Layer } from './api.ts';
 import { placeImage } from './erofs.ts';
 import { loosePlace, sameOwner, settleLoose } from './loose.ts';
 import { EROFS, GZIP, isErofs, mayBeCompressed, UNCOMPRESSED, writtenCompression } from './media-types.ts';
@@ -97,7 +97,7 @@ export function createDiffer(deps: DifferDeps): Diffs {
   }
 
   /** A layer that is an image goes where its files would. */
-  async function applyImage(layer: Layer, blob: string, mounts: readonly Mount[]): Promise<Layer> {
+  async function applyImage(layer: Layer, blob: string, mounts: readonly Mount[]): Promise<AppliedLayer> {
     if (imageFor === undefined) {
       throw notImplemented(
         `layer ${layer.digest}: the kernel would read an EROFS image as it came; set native_layers of plugin io.containerd.differ.v1.erofs if its origin is trusted`,
@@ -109,7 +109,7 @@ export function createDiffer(deps: DifferDeps): Diffs {
       throw notImplemented(`layer ${layer.digest}: EROFS images can be layers of snapshotter erofs only`);
     }
     await placeImage(blob, target);
-    return { ...layer };
+    return { ...layer, usage: undefined };
   }
 
   /** Makes the blob and says what it is. */
@@ -150,13 +150,16 @@ export function createDiffer(deps: DifferDeps): Diffs {
       const applyTo = (place: Place) => tools.apply({ blob, detect, ...place, sync: options.sync, limits }, signal);
       const place = writablePlace(mounts);
       const done = place === undefined || !detect ? undefined : await ahead?.take(layer.digest, place, signal);
-      if (done !== undefined && !options.sync) return { mediaType: UNCOMPRESSED, digest: done.digest, size: done.size };
-      const { digest, size } =
+      if (done !== undefined && !options.sync) {
+        return { mediaType: UNCOMPRESSED, digest: done.digest, size: done.size, usage: done.usage };
+      }
+      const { digest, size, usage } =
         place === undefined
           ? await temporary.withMounted(mounts, (folder) => applyTo({ folder, overlay: undefined }))
           : await applyTo(place);
       await fault('diff.apply.after-extract');
-      return { mediaType: UNCOMPRESSED, digest, size };
+      // Of a mounted tree what was written is not what it takes.
+      return { mediaType: UNCOMPRESSED, digest, size, usage: place === undefined ? undefined : usage };
     },
 
     async applyLoose(namespace, layer, mounts, signal) {
@@ -173,6 +176,7 @@ export function createDiffer(deps: DifferDeps): Diffs {
         mediaType: UNCOMPRESSED,
         digest: applied.digest,
         size: applied.size,
+        usage: applied.usage,
         async settle(above, joint) {
           const target = writablePlace(above);
           const lower = target?.overlay?.lower[0];

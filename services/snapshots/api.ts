@@ -118,9 +118,10 @@ export interface Building {
   mounts(parent: string): readonly Mount[];
   /**
    * Commits it, whose content the caller has verified, on top of `parent`. Resolves when others can be made on it.
+   * `usage` is what the tree takes, where the caller, who alone has written to it, knows that.
    * Throws as Snapshotter.commit(); the tree is then to be discarded.
    */
-  commit(parent: string): Promise<Settling>;
+  commit(parent: string, usage?: Usage): Promise<Settling>;
   discard(): Promise<void>;
 }
 
@@ -159,6 +160,8 @@ export interface Driver {
   ready?(tree: Tree): Promise<void>;
   /** Measures a tree without its parents. */
   usage(tree: Tree): Promise<Usage>;
+  /** What usage() measures of a tree is the folder that its mounts write to. */
+  readonly measuresFolder?: boolean;
   /** Makes an active snapshot fit to be a parent; called before its record changes, and may be called again after a crash. */
   commit(tree: Tree): Promise<void>;
   /** Drops what only the active snapshot needed; called, perhaps again, after the committed record is durable. */

@@ -92,10 +92,10 @@ export function createChains(deps: ChainsDeps): Chains {
     return {
       mounts: (below) => driver.mounts(tree(below)),
       discard: () => Promise.resolve(discard()),
-      async commit(below) {
+      async commit(below, known) {
         const made = tree(below);
         const parentId = parentOf(table, namespace, below)?.id;
-        const usage = await driver.usage(made);
+        const usage = (driver.measuresFolder === true ? known : undefined) ?? (await driver.usage(made));
         await driver.commit(made);
         await fault('snapshots.commit.before-record');
         let visible = false;

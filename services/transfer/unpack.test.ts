@@ -25,7 +25,7 @@ async function unpackWith(subject: Snapshotter, fits = true) {
   const apply = async (how: string, digest: string) => {
     order.push(`${how} ${layers.findIndex((each) => each.digest === digest)}`);
     await pause(digest);
-    return { mediaType: 'layer', digest: sha(digest), size: 1 };
+    return { mediaType: 'layer', digest: sha(digest), size: 1, usage: undefined };
   };
   const diffs: Diffs = {
     apply: (_namespace, { digest }) => apply('apply', digest),

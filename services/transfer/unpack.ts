@@ -84,7 +84,7 @@ export function createUnpacker({ content, diffs, snapshots, jobs, limit, log }: 
       const mounts = tree.mounts(parent);
       const applied = await limit(() => diffs.apply(job.scope.namespace, layer, mounts, NO_SYNC, signal), signal);
       check(step, applied.digest);
-      return await tree.commit(parent);
+      return await tree.commit(parent, applied.usage);
     });
   }
 
@@ -96,7 +96,7 @@ export function createUnpacker({ content, diffs, snapshots, jobs, limit, log }: 
       const applied = await limit(() => diffs.applyLoose(job.scope.namespace, layer, mounts, signal), signal);
       check(step, applied.digest);
       await below;
-      return (await applied.settle(tree.mounts(parent), signal)) ? await tree.commit(parent) : undefined;
+      return (await applied.settle(tree.mounts(parent), signal)) ? await tree.commit(parent, applied.usage) : undefined;
     });
   }
 

@@ -36,6 +36,7 @@ export async function createNativeDriver(root: string, files: TreeFiles): Promis
     },
 
     usage: (tree) => files.usage(folder(tree.id)),
+    measuresFolder: true,
     commit: () => Promise.resolve(),
     remove: (id) => files.remove(folder(id)),
     sync: () => files.sync(trees),

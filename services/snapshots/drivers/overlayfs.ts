@@ -59,6 +59,7 @@ export async function createOverlayDriver(root: string, files: TreeFiles, option
     },
     mounts: (tree) => overlayMounts(tree, layers(tree), mountOptions),
     usage: (tree) => files.usage(upper(tree.id)),
+    measuresFolder: true,
 
     // What was the upper layer is a lower one from now on.
     commit: () => Promise.resolve(),
