@@ -3,18 +3,20 @@ import { randomBytes } from 'node:crypto';
 import { open, rm, type FileHandle } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
-import { recompressLayer } from '../../native/addon/index.ts';
+import { layerToErofs, recompressLayer } from '../../native/addon/index.ts';
 import type { Client } from '../../client/connect.ts';
 import { labelContent, readBlob, writeBlob } from '../../client/images/content.ts';
 import type { Part } from '../output/bars.ts';
-import type { Descriptor } from '../../client/images/types.ts';
+import { EROFS_LAYER, type Descriptor } from '../../client/images/types.ts';
 
 export type Compression = 'none' | 'gzip' | 'zstd';
+/** What layers can become: archives, or images of file systems. */
+export type LayerForm = Compression | 'erofs';
 
 /** How far one layer is, in bytes. */
 export interface LayerStep {
   readonly layer: Descriptor;
-  readonly event: 'reading' | 'compressing' | 'uncompressing' | 'storing' | 'complete';
+  readonly event: 'reading' | 'compressing' | 'uncompressing' | 'building' | 'storing' | 'complete';
   readonly done: number;
   readonly total: number;
 }
@@ -38,15 +40,15 @@ export function layerPart({ layer, event, done, total }: LayerStep): Part {
 const LOOK_MS = 200;
 const CHUNK = 1024 * 1024;
 
-/** For convertImage: layers that are not compressed like this are written anew. */
-export function recompressor(
+/** For convertImage: layers that have not this form are written anew. */
+export function layerConverter(
   client: Client,
-  compression: Compression,
+  form: LayerForm,
   report: (step: LayerStep) => void,
   signal: AbortSignal,
 ): (layer: Descriptor) => Promise<Descriptor | undefined> {
   return async (layer) => {
-    const mediaType = compressedType(layer.mediaType, compression);
+    const mediaType = form === 'erofs' ? EROFS_LAYER : compressedType(layer.mediaType, form);
     if (mediaType === layer.mediaType) return undefined;
     const { size: total } = layer;
     await using before = await nameless();
@@ -56,12 +58,12 @@ export function recompressor(
       report({ layer, event: 'reading', done: (done += chunk.length), total });
     }
     await using after = await nameless();
-    const event = compression === 'none' ? 'uncompressing' : 'compressing';
+    const event = EVENTS[form];
     const stop = watch(after.file, (bytes) => report({ layer, event, done: bytes, total }));
-    const written = await recompressLayer({ blob: before.path, file: after.path, compression }, signal).finally(stop);
+    const written = await write(form, before.path, after.path, signal).finally(stop);
     const size = Number(written.size);
     const labels = { 'containerd.io/uncompressed': written.uncompressedDigest };
-    const blob = { ref: `convert-${compression}-from-${layer.digest}`, digest: written.digest, size, labels };
+    const blob = { ref: `convert-${form}-from-${layer.digest}`, digest: written.digest, size, labels };
     await writeBlob(
       client,
       blob,
@@ -72,6 +74,18 @@ export function recompressor(
     report({ layer, event: 'complete', done: size, total: size });
     return { ...layer, mediaType, digest: written.digest, size };
   };
+}
+
+const EVENTS = { none: 'uncompressing', gzip: 'compressing', zstd: 'compressing', erofs: 'building' } as const;
+
+/** Of one layer, unpacked: what the daemon takes too. */
+const LIMITS = { maxSize: 64 * 1024 ** 3, maxEntries: 4_000_000 };
+
+async function write(form: LayerForm, blob: string, file: string, signal: AbortSignal) {
+  if (form !== 'erofs') return recompressLayer({ blob, file, compression: form }, signal);
+  const scratch = path.join(os.tmpdir(), `davit-${randomBytes(8).toString('hex')}`);
+  const { digest, size } = await layerToErofs({ blob, file, scratch, ...LIMITS }, signal);
+  return { digest, size, uncompressedDigest: digest };
 }
 
 /** OCI's types end in `+gzip`, Docker's in `.gzip`. */

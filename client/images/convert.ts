@@ -1,18 +1,21 @@
 // Converting: the same image in other types, its documents rewritten from the layers up.
 import type { Client } from '../connect.ts';
 import { ClientError } from '../errors.ts';
-import { writeJson } from './content.ts';
+import { readJson, writeJson } from './content.ts';
 import { platformMatch } from './platform.ts';
 import { fromWire, readIndex, readManifest } from './resolve.ts';
 import { createOrUpdate, holdContent } from './store.ts';
-import { isIndex, isManifest, MEDIA, type Descriptor, type Platform } from './types.ts';
+import { EROFS_LAYER, isIndex, isManifest, MEDIA, type Descriptor, type Platform } from './types.ts';
 
 export interface ConvertOptions {
   /** Of an index only what suits one of these; all when empty. */
   readonly platforms: readonly Platform[];
   /** Docker's types become OCI's. */
   readonly toOci: boolean;
-  /** Stores another form of a layer with the same files, whose diff id is the same; undefined: it stays as it is. */
+  /**
+   * Stores another form of a layer with the same files; undefined: it stays as it is. The diff id must be the same, unless
+   * it becomes an EROFS image.
+   */
   readonly layer?: (layer: Descriptor) => Promise<Descriptor | undefined>;
 }
 
@@ -81,10 +84,28 @@ function createConverter(client: Client, options: ConvertOptions): Converter {
 
   async function manifest(descriptor: Descriptor): Promise<Descriptor | undefined> {
     const document = await readManifest(client, descriptor);
-    const config = await convert(document.config);
     const inner = await inTurn(document.layers, convert);
+    const images = inner.all.map((layer, at) => (layer === document.layers[at] ? undefined : imageDigest(layer)));
+    const config = images.some((image) => image !== undefined)
+      ? await withDiffIds(document.config, images)
+      : await convert(document.config);
     const changed = config !== undefined || inner.changed;
     return await rewritten(descriptor, document, changed, { config: config ?? document.config, layers: inner.all });
+  }
+
+  /** The config, with the diff ids of layers that have become images. */
+  async function withDiffIds(config: Descriptor, images: readonly (string | undefined)[]): Promise<Descriptor> {
+    const document = await readJson<{ readonly rootfs?: { readonly diff_ids?: readonly string[] } }>(client, config);
+    const before = document.rootfs?.diff_ids ?? [];
+    if (before.length !== images.length)
+      throw new ClientError(
+        'invalid argument',
+        `config ${config.digest}: its layers are not the manifest's: invalid argument`,
+      );
+    const rootfs = { ...document.rootfs, diff_ids: before.map((id, at) => images[at] ?? id) };
+    const mediaType = (options.toOci && OCI_TYPES[config.mediaType]) || config.mediaType;
+    const written = await writeJson(client, mediaType, { ...document, rootfs });
+    return { ...config, mediaType, digest: written.digest, size: written.size };
   }
 
   /** Fields that nobody knows here stay, all in their order. */
@@ -139,6 +160,9 @@ const OCI_TYPES: Readonly<Record<string, string>> = {
 };
 
 const isDocker = (mediaType: string): boolean => mediaType.startsWith('application/vnd.docker.');
+
+const imageDigest = ({ mediaType, digest }: Descriptor): string | undefined =>
+  mediaType === EROFS_LAYER ? digest : undefined;
 
 const isLayer = (mediaType: string): boolean =>
   [MEDIA.ociLayer, MEDIA.dockerLayer, FOREIGN, OCI_FOREIGN].some((type) => mediaType.startsWith(type));

@@ -28,6 +28,9 @@ export interface Index {
   readonly manifests: readonly Descriptor[];
 }
 
+/** A layer that is an EROFS image; its diff id is its own digest. */
+export const EROFS_LAYER = 'application/vnd.erofs.layer.v1';
+
 export const MEDIA = {
   ociManifest: 'application/vnd.oci.image.manifest.v1+json',
   ociIndex: 'application/vnd.oci.image.index.v1+json',

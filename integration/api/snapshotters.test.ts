@@ -8,6 +8,7 @@ import type { Mount } from '../../proto/gen/containerd.types.ts';
 import { createBtrfsDisk, withoutBtrfs } from '../../services/snapshots/testing/btrfs.ts';
 import { withMounts } from '../../services/snapshots/testing/mounting.ts';
 import { exec, removeContainer, run, startContainer } from '../harness/container.ts';
+import { davitCommand } from '../harness/davit.ts';
 import { fails, present } from '../harness/expect.ts';
 import { useDaemon } from '../harness/fixture.ts';
 import { LAYERED_CHECK, layeredImage } from '../harness/image.ts';
@@ -15,6 +16,14 @@ import { getBlob, putBlob, putImage } from '../harness/store.ts';
 
 const EROFS = 'application/vnd.erofs.layer.v1';
 const missing = withoutBtrfs();
+
+interface Manifest {
+  readonly config: { readonly digest: string };
+  readonly layers: readonly { readonly mediaType: string; readonly digest: string }[];
+}
+interface Config {
+  readonly rootfs: { readonly diff_ids: readonly string[] };
+}
 
 for (const snapshotter of ['erofs', 'btrfs']) {
   describe(`containers on ${snapshotter}`, function () {
@@ -98,6 +107,28 @@ describe('layers that are EROFS images', () => {
       assert.equal(execFileSync('ls', [root], { encoding: 'utf8' }), 'kept\nnew\n');
       assert.equal(await readFile(path.join(root, 'kept'), 'utf8'), 'kept');
     });
+  });
+
+  it('are what layers are converted to, with what they hide', async () => {
+    const { client } = trusting;
+    const image = layeredImage();
+    await putImage(client, image);
+    const davit = davitCommand(trusting);
+    const name = 'docker.io/test/layered:erofs';
+    davit.ok(['images', 'convert', '--erofs', image.name, name]);
+    const { image: converted } = await client.images.Get({ name });
+    const manifest = JSON.parse((await getBlob(client, converted?.target?.digest ?? '')).toString()) as Manifest;
+    const config = JSON.parse((await getBlob(client, manifest.config.digest)).toString()) as Config;
+    assert.deepEqual(
+      manifest.layers.map(({ mediaType }) => mediaType),
+      image.layers.map(() => EROFS),
+    );
+    assert.deepEqual(
+      config.rootfs.diff_ids,
+      manifest.layers.map(({ digest }) => digest),
+    );
+    const running = ['run', '--rm', '--snapshotter', snapshotter, name, 'converted', 'sh', '-c', LAYERED_CHECK];
+    assert.equal(davit.ok(running), 'ok\n');
   });
 
   it('are refused for what they are not', async () => {

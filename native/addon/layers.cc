@@ -166,8 +166,7 @@ Napi::Value make_erofs(const Napi::CallbackInfo& info) {
   return run<layer::ErofsSummary>(
       info.Env(), cancel,
       [=](const layer::Cancel& token) -> Result<layer::ErofsSummary> {
-        int flags = O_RDWR | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC;
-        Fd file(open(path.c_str(), flags, 0600));
+        Fd file(open(path.c_str(), O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
         if (!file) return fail_errno("open \"" + path + "\"");
         return layer::make_erofs(root, std::move(file), options, token);
       },

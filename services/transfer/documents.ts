@@ -45,7 +45,9 @@ export const isManifest = (type: string): boolean => type === MEDIA.ociManifest 
 export const isIndex = (type: string): boolean => type === MEDIA.ociIndex || type === MEDIA.dockerList;
 export const isConfig = (type: string): boolean => CONFIGS.has(type);
 export const isLayer = (type: string): boolean =>
-  type.startsWith('application/vnd.oci.image.layer.') || type.startsWith('application/vnd.docker.image.rootfs.');
+  ['application/vnd.oci.image.layer.', 'application/vnd.docker.image.rootfs.', 'application/vnd.erofs.layer.'].some(
+    (prefix) => type.startsWith(prefix),
+  );
 /** Layers that their publisher does not want copied. */
 export const isNonDistributable = (type: string): boolean => /nondistributable|foreign/.test(type);
 
