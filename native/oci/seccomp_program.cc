@@ -72,6 +72,9 @@ struct Saying {
 class Table {
  public:
   Table(const Architecture& architecture, const SeccompRules& rules) {
+    std::size_t names = 0;
+    for (const SeccompRule& rule : rules.rules) names += rule.names.size();
+    all_.reserve(names);
     for (const SeccompRule& rule : rules.rules)
       for (const std::string& name : rule.names) add(architecture.token, name, rule);
     std::stable_sort(all_.begin(), all_.end(),
@@ -229,24 +232,25 @@ void append_rule(Code& code, std::span<const scmp_arg_cmp> conditions, std::uint
   code.insert(code.end(), rule.begin(), rule.end());
 }
 
-// System calls from `first` up to the next range's: `code`, or without any `action`.
+// System calls from `first` up to the next range's: `size` instructions from `code` on, or
+// `action`.
 struct Range {
-  std::uint32_t first, action;
-  Code code;
+  std::uint32_t first, action, code, size;
 };
 
 class Ranges {
  public:
   void add(std::uint32_t first, std::uint32_t action) {
     if (!all_.empty() && all_.back().first == first) all_.pop_back();
-    if (!all_.empty() && all_.back().code.empty() && all_.back().action == action) return;
-    all_.push_back({first, action, {}});
+    if (!all_.empty() && all_.back().size == 0 && all_.back().action == action) return;
+    all_.push_back({first, action, 0, 0});
   }
 
   void add_table(const Table& table, const SeccompRules& rules, const Architecture& architecture) {
     std::uint32_t base = architecture.token == SCMP_ARCH_X32 ? kX32Bit : 0;
     add(base, rules.default_action);
     const std::vector<Saying>& all = table.all();
+    all_.reserve(all_.size() + all.size());
     for (auto begin = all.begin(), end = begin; begin != all.end(); begin = end) {
       end = std::find_if(begin, all.end(),
                          [&](const Saying& one) { return one.number != begin->number; });
@@ -264,25 +268,25 @@ class Ranges {
  private:
   void add_conditional(std::span<const Saying> sayings, std::uint32_t otherwise, bool wide) {
     std::uint32_t number = sayings.front().number;
-    if (all_.back().first != number) all_.push_back({number, otherwise, {}});
-    Code& code = all_.back().code;
+    if (all_.back().first != number) all_.push_back({number, otherwise, 0, 0});
+    auto begin = static_cast<std::uint32_t>(code_.size());
     for (const Saying& one : sayings) {
       scmp_arg_cmp function{0, SCMP_CMP_EQ, static_cast<scmp_datum_t>(one.function), 0};
       if (one.function >= 0)
-        append_rule(code, {&function, 1}, one.rule->action, wide);
+        append_rule(code_, {&function, 1}, one.rule->action, wide);
       else
-        append_rule(code, one.rule->conditions, one.rule->action, wide);
+        append_rule(code_, one.rule->conditions, one.rule->action, wide);
     }
-    code.push_back(give(otherwise));
+    code_.push_back(give(otherwise));
+    all_.back().code = begin;
+    all_.back().size = static_cast<std::uint32_t>(code_.size()) - begin;
   }
 
   void append_reversed(std::size_t from, std::size_t to, Code& out) const {
     if (to - from == 1) {
       const Range& range = all_[from];
-      if (range.code.empty())
-        out.push_back(give(range.action));
-      else
-        out.insert(out.end(), range.code.rbegin(), range.code.rend());
+      if (range.size == 0) out.push_back(give(range.action));
+      for (std::uint32_t i = range.size; i-- > 0;) out.push_back(code_[range.code + i]);
       return;
     }
     std::size_t middle = from + (to - from) / 2;
@@ -300,6 +304,7 @@ class Ranges {
   }
 
   std::vector<Range> all_;
+  Code code_;
 };
 
 // Appends it with the last instruction first.

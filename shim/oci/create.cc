@@ -35,13 +35,10 @@ Result<std::string> absolute_bundle(const Options& options) {
 // Before anything is made: whether the terminal that the config asks for can be had.
 Result<bool> wants_terminal(const std::string& bundle) {
   std::string path = bundle + "/config.json";
-  auto text = kernel::read_file(AT_FDCWD, path.c_str(), kLargestConfig);
-  if (!text && text.error().code == ENOENT)
-    return fail(0, "JSON specification file config.json not found");
-  if (!text) return std::unexpected(std::move(text).error());
+  DAVIT_ASSIGN(std::string text, kernel::read_file(AT_FDCWD, path.c_str(), kLargestConfig));
   // Cheap, as nearly every config has none: parsing is the executor's.
-  if (text->find("\"terminal\"") == std::string::npos) return false;
-  DAVIT_ASSIGN(oci::json::Document config, oci::json::parse(*text));
+  if (text.find("\"terminal\"") == std::string::npos) return false;
+  DAVIT_ASSIGN(oci::json::Document config, oci::json::parse(text));
   DAVIT_ASSIGN(const oci::json::Value* process, oci::json::object(config, "process", {}));
   bool terminal = false;
   if (process != nullptr)
@@ -71,8 +68,13 @@ Result<Made> make(const Call& call, bool detached, bool startable_by_others,
   oci::CreateOptions create;
   create.id = call.id();
   DAVIT_ASSIGN(create.bundle, absolute_bundle(options));
-  DAVIT_ASSIGN(bool terminal, wants_terminal(create.bundle));
-  DAVIT_TRY(check_terminal(terminal, detached, options));
+  if (::access((create.bundle + "/config.json").c_str(), F_OK) != 0 && errno == ENOENT)
+    return fail(0, "JSON specification file config.json not found");
+  // Ours, in the foreground, is always there to be copied to.
+  if (detached || options.has("console-socket")) {
+    DAVIT_ASSIGN(bool terminal, wants_terminal(create.bundle));
+    DAVIT_TRY(check_terminal(terminal, detached, options));
+  }
   create.stdio = {0, 1, 2};
   create.no_pivot = options.has("no-pivot");
   create.no_new_keyring = options.has("no-new-keyring");
