@@ -172,7 +172,11 @@ const { manifest: MANIFEST, index: INDEX, config: CONFIG, layer: LAYER } = TYPES
     await fails(done, 'data loss', /has another digest/);
     assert.deepEqual((await client.images.List({})).images, []);
     assert.deepEqual((await client.leases.List({})).leases, []);
+    // Under a lease of the client's nothing else would take wrong bytes away.
+    const { lease } = await client.leases.Create({ id: 'own' });
+    await fails(pullFrom(client.with({ lease: lease?.id }), host), 'data loss', /has another digest/);
     assert.deepEqual((await client.content.ListStatuses({})).statuses, []);
+    await client.leases.Delete({ id: 'own' });
     assert.ok((await collect(client.content.List({}))).length <= 1);
   });
 

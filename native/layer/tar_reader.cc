@@ -15,7 +15,7 @@ std::unexpected<Error> bad_entry(const std::string& name, const std::string& wha
   return bad("entry \"" + name + "\" " + what);
 }
 std::unexpected<Error> truncated() {
-  return fail(EBADMSG, "tar: unexpected end of archive");
+  return fail(EBADMSG, "x");
 }
 
 // A header field as a number in [low, high].
