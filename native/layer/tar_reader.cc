@@ -15,7 +15,7 @@ std::unexpected<Error> bad_entry(const std::string& name, const std::string& wha
   return bad("entry \"" + name + "\" " + what);
 }
 std::unexpected<Error> truncated() {
-  return fail(EBADMSG, "x");
+  return fail(EBADMSG, "tar: unexpected end of archive");
 }
 
 // A header field as a number in [low, high].

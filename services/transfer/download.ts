@@ -15,6 +15,8 @@ export interface DownloadDeps {
   readonly jobs: Jobs;
   /** Namespaces share content, and so downloads. */
   readonly shared: boolean;
+  /** Milliseconds in which SLOWEST_BYTES must come, and to wait before another try; a minute and a moment where left out. */
+  readonly patience?: { readonly slowest: number; readonly retry: number };
 }
 
 export interface Download {
@@ -35,7 +37,9 @@ const SLOWEST_MS = 60_000;
 /** Resolves with whether bytes travelled; false when they were here already. */
 export type Downloader = (download: Download, signal: AbortSignal) => Promise<boolean>;
 
-export function createDownloader({ content, jobs, shared }: DownloadDeps): Downloader {
+export function createDownloader({ content, jobs, shared, patience }: DownloadDeps): Downloader {
+  const slowest = patience?.slowest ?? SLOWEST_MS;
+
   /** The namespace has the blob and the lease holds it, or a writer that is to make it. */
   async function claim({ scope, descriptor }: Download, signal: AbortSignal): Promise<Writer | undefined> {
     const { digest, size } = descriptor;
@@ -57,13 +61,14 @@ export function createDownloader({ content, jobs, shared }: DownloadDeps): Downl
     let moved = false;
     try {
       if (writer.status.offset > size) await writer.truncate();
-      const retries = createRetries();
+      const retries = createRetries(undefined, patience?.retry);
       while (writer.status.offset < size) {
         const before = writer.status.offset;
         try {
-          await copy(download, writer, signal);
+          await copy(download, writer, slowest, signal);
         } catch (error) {
-          if (writer.status.offset > before) retries.reset();
+          // A few bytes are no progress: who drips them would never come to an end.
+          if (writer.status.offset - before >= SLOWEST_BYTES) retries.reset();
           await retries.next(error, signal);
         }
         moved ||= writer.status.offset > before;
@@ -109,7 +114,7 @@ export function createDownloader({ content, jobs, shared }: DownloadDeps): Downl
 }
 
 /** Appends what the registry sends, as far as it goes. */
-async function copy(download: Download, writer: Writer, signal: AbortSignal): Promise<void> {
+async function copy(download: Download, writer: Writer, slowest: number, signal: AbortSignal): Promise<void> {
   const { from, descriptor } = download;
   const { size, digest } = descriptor;
   const stalled = new AbortController();
@@ -117,9 +122,9 @@ async function copy(download: Download, writer: Writer, signal: AbortSignal): Pr
   let seen = 0;
   const watch = setInterval(() => {
     if (seen < SLOWEST_BYTES)
-      stalled.abort(new Failure('unavailable', `${digest}: ${seen} bytes in a minute: unavailable`));
+      stalled.abort(new Failure('unavailable', `${digest}: ${seen} bytes in ${slowest / 1000} s: unavailable`));
     seen = 0;
-  }, SLOWEST_MS).unref();
+  }, slowest).unref();
   try {
     const { offset, body } = await from.blob(descriptor, writer.status.offset, bounded);
     let skip = writer.status.offset - offset;

@@ -5,6 +5,7 @@ import { isLoopback } from './addresses.ts';
 import { parseChallenges, type Challenge } from './challenge.ts';
 import type { Answer, Http, TlsOptions } from './http.ts';
 import { readLimited } from './limited.ts';
+import { within } from './patience.ts';
 
 export type Credentials =
   | { readonly kind: 'password'; readonly username: string; readonly secret: string }
@@ -71,7 +72,9 @@ export function createAuthorizer(deps: AuthDeps): Authorizer {
     if (known !== undefined && known.expires > Date.now() + MARGIN_MS) return known.value;
     let fetching = state.fetching.get(key);
     if (fetching === undefined) {
-      fetching = fetchToken(http, target, state, scopes, signal).finally(() => state.fetching.delete(key));
+      fetching = within(TOKEN_MS, `token for ${target.host}`, signal, (bounded) =>
+        fetchToken(http, target, state, scopes, bounded),
+      ).finally(() => state.fetching.delete(key));
       state.fetching.set(key, fetching);
     }
     const fresh = await fetching;
@@ -152,7 +155,6 @@ async function fetchToken(
     );
   }
   const service = challenge.parameters.get('service');
-  const bounded = AbortSignal.any([signal, AbortSignal.timeout(TOKEN_MS)]);
   const sameHost = url.host === target.host;
   const common = {
     tls: sameHost ? target.tls : tlsForRealm(target.tls),
@@ -164,7 +166,7 @@ async function fetchToken(
     if (credentials?.kind === 'password') url.searchParams.set('account', credentials.username);
     const headers: Record<string, string> =
       credentials?.kind === 'password' ? { authorization: basic(credentials.username, credentials.secret) } : {};
-    return http.exchange({ method: 'GET', url, headers, ...common }, bounded);
+    return http.exchange({ method: 'GET', url, headers, ...common }, signal);
   };
   const post = (own: Credentials): Promise<Answer> => {
     const form = new URLSearchParams({ client_id: 'davit', scope: scopes.join(' ') });
@@ -178,7 +180,7 @@ async function fetchToken(
       form.set('password', own.secret);
     }
     const headers = { 'content-type': 'application/x-www-form-urlencoded' };
-    return http.exchange({ method: 'POST', url, headers, body: Buffer.from(form.toString()), ...common }, bounded);
+    return http.exchange({ method: 'POST', url, headers, body: Buffer.from(form.toString()), ...common }, signal);
   };
   let answer = credentials?.kind === 'refresh' ? await post(credentials) : await get();
   if (credentials?.kind === 'password' && (answer.status === 404 || answer.status === 405)) {

@@ -30,8 +30,9 @@ describe('the client of registries', () => {
     return { host: `127.0.0.1:${(server.address() as AddressInfo).port}`, count: () => count };
   }
 
-  function repository(host: string): Repository {
+  function repository(host: string, patience?: { silence: number; document: number }): Repository {
     const made = createRepository(parseReference(`${host}/a/b:1`), {
+      ...(patience === undefined ? {} : { patience }),
       folders: [],
       defaultScheme: 'http',
       environment: {},
@@ -131,5 +132,26 @@ describe('the client of registries', () => {
     const asked = repository(host).resolve(gone.signal);
     setTimeout(() => gone.abort(new Error('gone')), 50);
     await assert.rejects(asked, /gone/);
+  });
+
+  it('does not wait for ever for one that says nothing, or too little at a time', async () => {
+    const patience = { silence: 200, document: 500 };
+    const mute = await serve(() => undefined);
+    await assert.rejects(
+      repository(mute.host, patience).blob(BLOB, 0, signal),
+      /no answer within 0\.2 s: unavailable$/,
+    );
+    const halting = await serve((_request, response) => void response.writeHead(200).write('0'));
+    const from = repository(halting.host, patience);
+    await assert.rejects(read(from, 0), /the connection was cut|no answer within 0\.2 s/);
+    const dripping = await serve((_request, response) => {
+      response.writeHead(200, { 'content-type': 'application/vnd.oci.image.manifest.v1+json' });
+      const timer = setInterval(() => response.write(' '), 50);
+      response.on('close', () => clearInterval(timer));
+    });
+    await assert.rejects(repository(dripping.host, patience).resolve(signal), (error) => {
+      assert.match(String(error), /manifest 1: not complete within 0\.5 s: unavailable$/);
+      return kindOf(error) === 'unavailable';
+    });
   });
 });

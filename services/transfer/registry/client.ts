@@ -10,6 +10,7 @@ import { Refusal, refusalOf, transportFailure } from './errors.ts';
 import { registryHosts, type Capability, type HostsOptions, type RegistryHost } from './hosts.ts';
 import { createHttp, type Answer, type Exchange, type Http } from './http.ts';
 import { readLimited } from './limited.ts';
+import { within } from './patience.ts';
 import { createPusher, type Pusher, type SendPush } from './push.ts';
 import { createRetries } from './retry.ts';
 
@@ -18,6 +19,8 @@ export interface RepositoryOptions extends HostsOptions {
   /** Sent to the registry and its mirrors. */
   readonly headers: Readonly<Record<string, string>>;
   credentials(host: string, challenges: readonly string[]): Promise<Credentials | undefined>;
+  /** Milliseconds that a host may be silent, and that it may take for a document; a minute and two where left out. */
+  readonly patience?: { readonly silence: number; readonly document: number };
 }
 
 /** Bytes of a blob, from `offset` on. */
@@ -54,7 +57,7 @@ const DOCUMENT_MS = 120_000;
 
 export function createRepository(reference: Reference, options: RepositoryOptions): Repository {
   const { host: registry, repository } = reference;
-  const http: Http = createHttp(options.environment);
+  const http: Http = createHttp(options.environment, options.patience?.silence);
   const auth = createAuthorizer({ http, credentials: (host, challenges) => options.credentials(host, challenges) });
   const plain = new Set<RegistryHost>();
   let hosts: Promise<readonly RegistryHost[]> | undefined;
@@ -246,8 +249,12 @@ export function createRepository(reference: Reference, options: RepositoryOption
   return {
     ...createPusher(send),
     async resolve(signal) {
-      const bounded = AbortSignal.any([signal, AbortSignal.timeout(DOCUMENT_MS)]);
-      return await askAny('resolve', signal, (host, last) => resolveAt(host, last, bounded));
+      const patience = options.patience?.document ?? DOCUMENT_MS;
+      return await askAny('resolve', signal, (host, last) =>
+        within(patience, `${host.root.host}: manifest ${reference.digest ?? reference.tag}`, signal, (bounded) =>
+          resolveAt(host, last, bounded),
+        ),
+      );
     },
 
     async blob(descriptor, offset, signal) {

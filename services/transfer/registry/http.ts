@@ -54,7 +54,7 @@ const MAX_SOCKETS = 8;
 /** Of a discarded body; more ends the connection. */
 const MAX_DISCARD = 64 * 1024;
 
-export function createHttp(environment: NodeJS.ProcessEnv): Http {
+export function createHttp(environment: NodeJS.ProcessEnv, silence = SILENCE_MS): Http {
   const agents = new Map<string, HttpAgent>();
   const secure = new Map<TlsOptions | undefined, SecureContext>();
 
@@ -117,7 +117,7 @@ export function createHttp(environment: NodeJS.ProcessEnv): Http {
           signal.removeEventListener('abort', abort);
         };
         signal.addEventListener('abort', abort, { once: true });
-        request.setTimeout(SILENCE_MS, () => request.destroy(late('answer', SILENCE_MS)));
+        request.setTimeout(silence, () => request.destroy(late('answer', silence)));
         request.once('socket', (socket) => {
           if (!socket.connecting) clearTimeout(dial);
           socket.once(url.protocol === 'https:' ? 'secureConnect' : 'connect', () => clearTimeout(dial));
