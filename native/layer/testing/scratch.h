@@ -60,9 +60,10 @@ inline Fd memory_file(const std::string& content) {
 
 inline std::string read_file(const std::string& path) {
   Fd fd(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
-  std::string content(1 << 20, '\0');
-  ssize_t got = fd ? read(fd.get(), content.data(), content.size()) : -1;
-  content.resize(got < 0 ? 0 : static_cast<size_t>(got));
+  std::string content;
+  char part[4096];
+  for (ssize_t got; fd && (got = read(fd.get(), part, sizeof part)) > 0;)
+    content.append(part, static_cast<size_t>(got));
   return content;
 }
 
