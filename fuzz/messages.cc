@@ -1,7 +1,7 @@
 // Protobuf messages: each of the shim's, from the same bytes.
 #include "shim/wire/messages.h"
 #include "fuzz/target.h"
-#include "shim/wire/pb.h"
+#include "native/kernel/pb.h"
 
 using namespace davit;
 

@@ -2,7 +2,7 @@
 #include <string>
 
 #include "fuzz/target.h"
-#include "shim/wire/pb.h"
+#include "native/kernel/pb.h"
 #include "shim/wire/ttrpc.h"
 
 using namespace davit;

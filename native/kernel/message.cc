@@ -18,11 +18,11 @@ long now_ms() {
 }
 
 Result<> wait_readable(int socket, int timeout_ms) {
-  if (timeout_ms < 0) return {};
-  long end = now_ms() + timeout_ms;
+  const long end = now_ms() + timeout_ms;
   for (;;) {
     struct pollfd item = {socket, POLLIN, 0};
-    int n = wait_for(&item, 1, static_cast<int>(std::max(0L, end - now_ms())));
+    const int left = timeout_ms < 0 ? -1 : static_cast<int>(std::max(0L, end - now_ms()));
+    int n = wait_for(&item, 1, left);
     if (n > 0) return {};
     if (n == 0) return fail(ETIMEDOUT, "wait for child");
     if (errno != EINTR) return fail_errno("poll");

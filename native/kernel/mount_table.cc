@@ -72,8 +72,8 @@ std::optional<Entry> parse_line(std::string_view line) {
   return entry;
 }
 
-Result<std::vector<Entry>> read() {
-  DAVIT_ASSIGN(std::string content, read_file("/proc/self/mountinfo"));
+Result<std::vector<Entry>> read(const std::string& file) {
+  DAVIT_ASSIGN(std::string content, read_file(file.c_str()));
   std::vector<Entry> entries;
   for (size_t from = 0; from < content.size();) {
     size_t to = std::min(content.find('\n', from), content.size());

@@ -1,4 +1,4 @@
-// The mounts of this mount namespace, read from /proc/self/mountinfo.
+// The mounts of a mount namespace, read from a process's mountinfo.
 #pragma once
 
 #include <optional>
@@ -25,7 +25,7 @@ struct Entry {
 std::optional<Entry> parse_line(std::string_view line);
 
 // All of them, in the kernel's order.
-Result<std::vector<Entry>> read();
+Result<std::vector<Entry>> read(const std::string& file = "/proc/self/mountinfo");
 
 // The mount that `path` is on: found by the kernel's number for it, so links and `..` do not
 // matter.

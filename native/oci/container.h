@@ -52,9 +52,19 @@ struct CheckpointOptions {
   std::string image_path;   // absolute: the folder of the images
   std::string work_path;    // for criu's log; empty: the images', or the state folder
   std::string parent_path;  // of an earlier checkpoint, relative to the images
+  std::string criu;         // a path, or a name to find in PATH; empty: criu
   bool leave_running = false;
   bool tcp_established = false, external_unix_sockets = false, shell_job = false;
-  bool file_locks = false, empty_network = false;
+  bool file_locks = false, empty_network = false, auto_dedup = false;
+  bool pre_dump = false;  // memory alone, and the container goes on
+  // Pages go to, or are asked for at, a server; 0: the images hold them.
+  std::string page_server;
+  std::uint16_t page_server_port = 0;
+  bool lazy_pages = false;
+  int status_fd = -1;  // hears when lazy pages can be asked for
+  // Of a restore: in place of what was saved.
+  std::string lsm_profile, lsm_mount_context;
+  bool may_have_parent = false;  // the images may lead on to those of an earlier checkpoint
 };
 
 // A process in the container. The caller reaps it.

@@ -6,7 +6,7 @@
 #include "shim/action/actions.h"
 #include "shim/version.h"
 #include "shim/wire/messages.h"
-#include "shim/wire/pb.h"
+#include "native/kernel/pb.h"
 
 namespace davit::shim {
 

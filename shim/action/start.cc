@@ -16,7 +16,7 @@
 #include "shim/action/socket.h"
 #include "shim/fault.h"
 #include "shim/wire/messages.h"
-#include "shim/wire/pb.h"
+#include "native/kernel/pb.h"
 
 namespace davit::shim {
 

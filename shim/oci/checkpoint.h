@@ -6,7 +6,7 @@
 
 namespace davit::oci_cli {
 
-// Refuses what the executor does not do rather than leave it out.
+// Which cgroups were saved does not matter: they are always the new container's own.
 Result<oci::CheckpointOptions> checkpoint_options(const Call& call);
 
 }  // namespace davit::oci_cli

@@ -152,6 +152,7 @@ Result<int> run_command(const Call& call) {
 
 Result<int> restore_command(const Call& call) {
   DAVIT_ASSIGN(oci::CheckpointOptions checkpoint, checkpoint_options(call));
+  checkpoint.may_have_parent = true;
   return run(call, &checkpoint);
 }
 

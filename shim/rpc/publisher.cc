@@ -10,7 +10,7 @@
 #include "shim/fault.h"
 #include "shim/log.h"
 #include "shim/wire/messages.h"
-#include "shim/wire/pb.h"
+#include "native/kernel/pb.h"
 
 namespace davit::shim {
 

@@ -18,7 +18,7 @@
 #include "shim/testing/client.h"
 #include "shim/testing/daemon.h"
 #include "shim/wire/messages.h"
-#include "shim/wire/pb.h"
+#include "native/kernel/pb.h"
 
 using namespace davit;
 using namespace davit::shim;

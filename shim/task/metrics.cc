@@ -2,7 +2,7 @@
 
 #include <string_view>
 
-#include "shim/wire/pb.h"
+#include "native/kernel/pb.h"
 
 namespace davit::shim {
 

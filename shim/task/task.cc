@@ -6,12 +6,12 @@
 
 #include <utility>
 
+#include "native/kernel/pb.h"
 #include "shim/fault.h"
 #include "shim/log.h"
 #include "shim/task/metrics.h"
 #include "shim/task/options.h"
 #include "shim/task/rootfs.h"
-#include "shim/wire/pb.h"
 
 namespace davit::shim {
 
@@ -32,6 +32,13 @@ Code code_of(int error) {
     default:
       return Code::kUnknown;
   }
+}
+
+// What cannot be done while the container is being frozen, thawed or saved.
+bool disturbs(Operation operation) {
+  return operation == Operation::kPause || operation == Operation::kResume ||
+         operation == Operation::kCheckpoint || operation == Operation::kUpdate ||
+         operation == Operation::kExec;
 }
 
 std::string task_io(const wire::StdioPaths& stdio) {
@@ -81,7 +88,9 @@ Task::Process* Task::find(const Call& call, const std::string& exec_id) {
 Task::Process* Task::find(const Call& call, const std::string& exec_id, Operation operation) {
   Process* process = find(call, exec_id);
   if (process == nullptr) return nullptr;
-  const Status status = check(operation, process->phase, process->is_exec());
+  Status status = check(operation, process->phase, process->is_exec());
+  if (doing_ != nullptr && disturbs(operation))
+    status = failed_precondition(std::string("container is being ") + doing_);
   if (status.code == Code::kOk) return process;
   refuse(call, status);
   return nullptr;
@@ -360,6 +369,7 @@ void Task::kill(const Call& call, const wire::ProcessRequest& request) {
     return refuse(call, not_found("process already finished"));
   }
   if (!killed) return refuse(call, "kill", killed.error());
+  if (signal == SIGKILL && !process->is_exec()) killed_ = true;
   // A frozen process dies only when it is thawed.
   if (signal == SIGKILL && init_.phase == Phase::kPaused) {
     if (auto resumed = container_->resume()) init_.phase = Phase::kRunning;
@@ -382,24 +392,51 @@ void Task::pids(const Call& call) {
   answer(call, wire::encode(processes));
 }
 
+void Task::busy_with(const char* what, std::function<Result<>()> work,
+                     std::function<void(const Result<>&)> done) {
+  doing_ = what;
+  killed_ = false;
+  auto result = std::make_shared<Result<>>();
+  host_.fibers.start(
+      this, [work = std::move(work), result] { *result = work(); },
+      [this, done = std::move(done), result] {
+        doing_ = nullptr;
+        done(*result);
+        if (init_exit_) settle_init_exit();
+      });
+}
+
 void Task::pause(const Call& call) {
   if (find(call, "", Operation::kPause) == nullptr) return;
-  if (auto paused = container_->pause(); !paused) return refuse(call, "pause", paused.error());
-  init_.phase = Phase::kPaused;
-  pb::Writer event;
-  event.text(1, id());
-  host_.events.publish("/tasks/paused", "containerd.events.TaskPaused", event.data());
-  answer(call);
+  busy_with(
+      "paused", [this] { return container_->pause(); },
+      [this, call](const Result<>& paused) {
+        if (!paused) return refuse(call, "pause", paused.error());
+        // A frozen process dies only when it is thawed.
+        if (killed_ || init_.phase != Phase::kRunning) {
+          (void)container_->resume();
+          return refuse(call, failed_precondition("container is being killed"));
+        }
+        init_.phase = Phase::kPaused;
+        pb::Writer event;
+        event.text(1, id());
+        host_.events.publish("/tasks/paused", "containerd.events.TaskPaused", event.data());
+        answer(call);
+      });
 }
 
 void Task::resume(const Call& call) {
   if (find(call, "", Operation::kResume) == nullptr) return;
-  if (auto resumed = container_->resume(); !resumed) return refuse(call, "resume", resumed.error());
-  init_.phase = Phase::kRunning;
-  pb::Writer event;
-  event.text(1, id());
-  host_.events.publish("/tasks/resumed", "containerd.events.TaskResumed", event.data());
-  answer(call);
+  busy_with(
+      "resumed", [this] { return container_->resume(); },
+      [this, call](const Result<>& resumed) {
+        if (!resumed) return refuse(call, "resume", resumed.error());
+        if (init_.phase == Phase::kPaused) init_.phase = Phase::kRunning;
+        pb::Writer event;
+        event.text(1, id());
+        host_.events.publish("/tasks/resumed", "containerd.events.TaskResumed", event.data());
+        answer(call);
+      });
 }
 
 void Task::resize(const Call& call, const wire::ProcessRequest& request) {
@@ -431,10 +468,12 @@ void Task::checkpoint(const Call& call, const wire::CheckpointTaskRequest& reque
   }
   auto options = checkpoint_options(request);
   if (!options) return refuse(call, {code_of(options.error().code), options.error().message});
-  if (auto done = container_->checkpoint(*options); !done) {
-    return refuse(call, "checkpoint", done.error());
-  }
-  answer(call);
+  busy_with(
+      "checkpointed", [this, options = *options] { return container_->checkpoint(options); },
+      [this, call](const Result<>& done) {
+        if (!done) return refuse(call, "checkpoint", done.error());
+        answer(call);
+      });
 }
 
 void Task::stats(const Call& call) {

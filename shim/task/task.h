@@ -113,6 +113,9 @@ class Task {
   void destroy_container();
   void detach_rootfs();
 
+  // Work that waits, while what would disturb it is refused: the container is being `what`.
+  void busy_with(const char* what, std::function<Result<>()> work,
+                 std::function<void(const Result<>&)> done);
   // The process asked for when `operation` is allowed on it now, else answers and returns nullptr.
   Process* find(const Call& call, const std::string& exec_id);
   Process* find(const Call& call, const std::string& exec_id, Operation operation);
@@ -136,6 +139,8 @@ class Task {
   uint64_t oom_timer_ = 0;
   IoContext io_context_;
   std::string criu_work_;
+  const char* doing_ = nullptr;  // of busy_with
+  bool killed_ = false;          // meanwhile: it must not stay frozen
 };
 
 }  // namespace davit::shim

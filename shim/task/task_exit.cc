@@ -5,11 +5,11 @@
 #include <algorithm>
 #include <utility>
 
+#include "native/kernel/pb.h"
 #include "shim/fault.h"
 #include "shim/log.h"
 #include "shim/task/rootfs.h"
 #include "shim/task/task.h"
-#include "shim/wire/pb.h"
 
 namespace davit::shim {
 

@@ -9,7 +9,7 @@
 #include "shim/rpc/server.h"
 #include "shim/testing/check.h"
 #include "shim/wire/messages.h"
-#include "shim/wire/pb.h"
+#include "native/kernel/pb.h"
 
 namespace davit::testing {
 

@@ -2,7 +2,7 @@
 
 #include <time.h>
 
-#include "shim/wire/pb.h"
+#include "native/kernel/pb.h"
 
 namespace davit::wire {
 

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "shim/wire/pb.h"
+#include "native/kernel/pb.h"
 
 namespace davit::ttrpc {
 

@@ -3,7 +3,7 @@
 
 #include "shim/testing/check.h"
 #include "shim/wire/messages.h"
-#include "shim/wire/pb.h"
+#include "native/kernel/pb.h"
 #include "shim/wire/ttrpc.h"
 
 using namespace davit;

@@ -6,6 +6,7 @@
 
 #include "native/kernel/result.h"
 #include "native/oci/cgroup/cgroup.h"
+#include "native/oci/checkpoint/criu.h"
 #include "native/oci/container.h"
 #include "native/oci/spec.h"
 
@@ -13,9 +14,10 @@ namespace davit::oci {
 
 // Writes the processes of `init` to options.image_path.
 Result<> dump_processes(const CheckpointOptions& options, const Spec& spec, pid_t init,
-                        const Cgroup& cgroup, int deadline_ms);
+                        const Cgroup& cgroup);
 
-// The restored init's pid: a child of the caller, stopped like all its processes.
+// The restored init's pid, a child of the caller, stopped like all its processes; and the master of
+// its terminal when it has one.
 struct RestorePlan {
   const CheckpointOptions& options;
   const Spec& spec;
@@ -23,7 +25,12 @@ struct RestorePlan {
   const Cgroup& cgroup;
   std::string state_dir;
 };
-Result<pid_t> restore_processes(const RestorePlan& plan);
+Result<CriuAnswer> restore_processes(const RestorePlan& plan);
+
+// The images may be anybody's: what they made of processes that are still stopped must be what the
+// config asks for, neither more mounts, namespaces or privileges nor fewer walls.
+Result<> verify_restored(const Spec& spec, const std::string& bundle, pid_t init,
+                         const Cgroup& cgroup);
 
 // What criu is told at both ends about mounts that it is not to copy: "mnt[KEY]".
 struct ExternalMount {
@@ -31,8 +38,13 @@ struct ExternalMount {
 };
 std::vector<ExternalMount> external_mounts(const Spec& spec, const std::string& bundle);
 
+// What both ends call a network namespace that is somebody else's.
+inline constexpr const char* kOuterNetwork = "outerNetwork";
+
 // Options that both directions share.
-std::vector<std::string> common_arguments(const CheckpointOptions& options, const char* verb,
-                                          const std::string& work_path);
+pb::Writer common_options(const CheckpointOptions& options);
+
+// Saving memory takes its time; a client that gives up does not end it.
+inline constexpr int kCriuMs = 600'000;
 
 }  // namespace davit::oci

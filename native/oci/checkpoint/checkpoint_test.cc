@@ -114,16 +114,115 @@ void counter_goes_on() {
   end(**restored);
 }
 
+// Typed into, written by and resized through the new master; the program's own terminal still.
+void terminal_goes_on() {
+  Bundle first, second;
+  for (Bundle* bundle : {&first, &second}) {
+    bundle->set("/process/terminal", "true");
+    bundle->script("trap 'exit 5' INT; " + std::string(kCounter));
+  }
+  oci::CheckpointOptions checkpoint;
+  checkpoint.image_path = first.path() + "/images";
+  int before = 0;
+  {
+    auto container = Container::create(first.options());
+    CHECK_EQUAL(container ? "" : container.error().text(), "");
+    if (!container) return;
+    Fd console = (*container)->take_console();
+    CHECK((*container)->start().has_value());
+    CHECK((before = count_to(console.get(), 5)) >= 5);
+    auto dumped = (*container)->checkpoint(checkpoint);
+    CHECK_EQUAL(dumped ? "" : dumped.error().text(), "");
+    end(**container);
+    if (!dumped) return;
+  }
+  auto restored = Container::restore(second.options(), checkpoint);
+  CHECK_EQUAL(restored ? "" : restored.error().text(), "");
+  if (!restored) return;
+  Fd console = (*restored)->take_console();
+  CHECK(console);
+  CHECK((*restored)->start().has_value());
+  int after = count_to(console.get(), 5);
+  CHECK(after > before && after < before + 60);
+  CHECK(::write(console.get(), "\x03", 1) == 1);
+  auto status = kernel::reap((*restored)->pid());
+  CHECK(status && WIFEXITED(*status) && WEXITSTATUS(*status) == 5);
+  CHECK((*restored)->destroy().has_value());
+}
+
+std::string restore_error(Bundle& bundle, const oci::CheckpointOptions& checkpoint) {
+  auto restored = Container::restore(bundle.options(), checkpoint);
+  if (!restored) return restored.error().text();
+  end(**restored);
+  return "restored";
+}
+
+// What it is to have of mounts and capabilities, and a program that goes on.
+void prepare_saved(Bundle& bundle, bool with_mount = true) {
+  bundle.prepare("mkdir $B/data; echo one > $B/data/file");
+  if (with_mount)
+    bundle.set("/mounts/-", R"({"destination": "/data", "type": "bind", "source": "data",
+                               "options": ["rbind"]})");
+  bundle.set("/process/capabilities", R"({"bounding": ["CAP_KILL", "CAP_CHOWN"],
+      "effective": ["CAP_KILL", "CAP_CHOWN"], "permitted": ["CAP_KILL", "CAP_CHOWN"]})");
+  bundle.set("/process/noNewPrivileges", "false");
+  bundle.script("while :; do sleep 1; done");
+}
+
+// A checkpoint is anybody's: it may not bring more than the config has.
+void hostile_images() {
+  Bundle saved;
+  prepare_saved(saved);
+  oci::CheckpointOptions checkpoint;
+  checkpoint.image_path = saved.path() + "/images";
+  auto container = Container::create(saved.options());
+  CHECK(container.has_value());
+  if (!container) return;
+  CHECK((*container)->start().has_value());
+  auto dumped = (*container)->checkpoint(checkpoint);
+  CHECK_EQUAL(dumped ? "" : dumped.error().text(), "");
+  end(**container);
+  if (!dumped) return;
+  struct Change {
+    const char *path, *value, *refusal;
+  };
+  for (const Change& change : std::initializer_list<Change>{
+           {"/process/capabilities/bounding", R"(["CAP_KILL"])", "with more capabilities"},
+           {"/process/noNewPrivileges", "true", "may gain privileges"},
+           {"/linux/seccomp", R"({"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [
+             {"names": ["keyctl"], "action": "SCMP_ACT_ERRNO"}]})",
+            "without a seccomp filter"},
+           {"/linux/maskedPaths/-", "\"/proc/uptime\"", "is not masked"},
+           {"/linux/readonlyPaths/-", "\"/data\"", "is not read-only"},
+           {"/mounts/-", R"({"destination": "/more", "type": "tmpfs", "source": "tmpfs"})",
+            "its mount is missing"},
+           {"/root/readonly", "true", "a writable root"}}) {
+    Bundle bundle;
+    prepare_saved(bundle);
+    bundle.set(change.path, change.value);
+    CHECK_CONTAINS(restore_error(bundle, checkpoint), change.refusal);
+  }
+  // The saved mount, which this config does not have.
+  Bundle bundle;
+  prepare_saved(bundle, false);
+  CHECK_CONTAINS(restore_error(bundle, checkpoint), "No mapping");
+}
+
 void refused() {
   Bundle bundle;
   bundle.script(kCounter);
-  oci::CheckpointOptions none;
-  none.image_path = bundle.path() + "/absent";
-  auto restored = Container::restore(bundle.options(), none);
-  CHECK_CONTAINS(restored ? "" : restored.error().text(), "checkpoint: open");
-  bundle.set("/process/terminal", "true");
-  restored = Container::restore(bundle.options(), none);
-  CHECK_CONTAINS(restored ? "" : restored.error().text(), "terminal cannot be restored");
+  bundle.prepare(
+      "mkdir $B/empty $B/links; ln -s /etc/shadow $B/links/pages-1.img; "
+      "mkdir $B/parent; ln -s .. $B/parent/parent");
+  oci::CheckpointOptions checkpoint;
+  checkpoint.image_path = bundle.path() + "/absent";
+  CHECK_CONTAINS(restore_error(bundle, checkpoint), "absent\": no such file");
+  checkpoint.image_path = bundle.path() + "/links";
+  CHECK_CONTAINS(restore_error(bundle, checkpoint), "\"pages-1.img\" is not a regular file");
+  checkpoint.image_path = bundle.path() + "/parent";
+  CHECK_CONTAINS(restore_error(bundle, checkpoint), "\"parent\" is not a regular file");
+  checkpoint.image_path = bundle.path() + "/empty";
+  CHECK_CONTAINS(restore_error(bundle, checkpoint), "descriptors.json");
 }
 
 }  // namespace
@@ -137,6 +236,8 @@ int main() {
     return testing::result() == 0 ? testing::kSkipped : 1;
   }
   counter_goes_on();
+  terminal_goes_on();
+  hostile_images();
   testing::check_leftovers();
   return testing::result();
 }

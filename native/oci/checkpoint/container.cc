@@ -12,11 +12,9 @@ namespace {
 
 // What a restore would have to make anew, which criu does not do for us.
 Result<> check_restorable(const Spec& spec) {
-  if (spec.process.terminal)
-    return fail(ENOTSUP, "restore: containers with a terminal cannot be restored");
   for (const Namespace& one : spec.namespaces)
-    if (!one.path.empty())
-      return fail(ENOTSUP, "restore: namespaces joined by path cannot be restored");
+    if (!one.path.empty() && one.flag != CLONE_NEWNET)
+      return fail(ENOTSUP, "restore: no namespace but the network's may be one joined by path");
   if (spec.find_namespace(CLONE_NEWNS) == nullptr || spec.find_namespace(CLONE_NEWPID) == nullptr)
     return fail(ENOTSUP, "restore: needs mount and pid namespaces of the container's own");
   return {};
@@ -28,7 +26,7 @@ Result<> Container::checkpoint(const CheckpointOptions& options) {
   if (!state_->pidfd) return fail(ESRCH, "container \"" + state_->file.id + "\" is not running");
   DAVIT_ASSIGN(Spec spec, read_kept_spec(state_->file, state_->state_dir));
   DAVIT_TRY(check_restorable(spec));
-  return dump_processes(options, spec, pid(), state_->cgroup, state_->options.deadline_ms);
+  return dump_processes(options, spec, pid(), state_->cgroup);
 }
 
 Result<std::unique_ptr<Container>> Container::restore(const CreateOptions& options,
@@ -48,8 +46,11 @@ Result<std::unique_ptr<Container>> Container::restore(const CreateOptions& optio
 
   auto launch = [&]() -> Result<> {
     DAVIT_TRY(state->cgroup.complete(spec.resources));
-    DAVIT_ASSIGN(state->file.pid,
+    DAVIT_ASSIGN(CriuAnswer restored,
                  restore_processes({checkpoint, spec, options, state->cgroup, state->state_dir}));
+    state->file.pid = restored.pid;
+    state->console = std::move(restored.console);
+    DAVIT_TRY(verify_restored(spec, options.bundle, restored.pid, state->cgroup));
     DAVIT_ASSIGN(state->pidfd, kernel::open_pidfd(state->file.pid));
     DAVIT_ASSIGN(state->file.start_time, kernel::start_time(state->file.pid));
     DAVIT_TRY(write_state(state->state_dir, state->file));

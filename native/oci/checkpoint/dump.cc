@@ -1,27 +1,60 @@
 #include <fcntl.h>
 #include <limits.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
+
+#include <set>
 
 #include "native/kernel/file.h"
 #include "native/oci/checkpoint/checkpoint.h"
-#include "native/oci/checkpoint/criu.h"
 #include "native/oci/json_text.h"
 #include "native/oci/mount_options.h"
 
 namespace davit::oci {
 namespace {
 
+constexpr std::size_t kLargestMountTable = 16 << 20;
+
+// The file is not on one of the container's own mounts: criu cannot find it again by a path.
+Result<std::string> outer_file(pid_t init, int fd) {
+  const std::string number = std::to_string(fd), proc = "/proc/" + std::to_string(init);
+  struct stat st;
+  if (::stat((proc + "/fd/" + number).c_str(), &st) != 0) return fail_errno("stat a stream");
+  const bool null = S_ISCHR(st.st_mode) && st.st_rdev == makedev(1, 3);
+  if (!S_ISREG(st.st_mode) && !null) return "";
+  DAVIT_ASSIGN(std::string info, kernel::read_file(AT_FDCWD, (proc + "/fdinfo/" + number).c_str()));
+  constexpr std::string_view kMount = "mnt_id:";
+  std::size_t at = info.find(kMount);
+  if (at == std::string::npos) return "";
+  const int mount = ::atoi(info.c_str() + at + kMount.size());
+  DAVIT_ASSIGN(std::string mounts,
+               kernel::read_file(AT_FDCWD, (proc + "/mountinfo").c_str(), kLargestMountTable));
+  if (('\n' + mounts).find('\n' + std::to_string(mount) + ' ') != std::string::npos) return "";
+  char key[64];
+  std::snprintf(key, sizeof key, "file[%x:%llx]", static_cast<unsigned>(mount),
+                static_cast<unsigned long long>(st.st_ino));
+  return key;
+}
+
 // Where the standard streams lead, in the file in which runc keeps it: a restore joins what were
-// pipes to new ones.
-Result<> write_descriptors(const std::string& dir, pid_t init) {
+// pipes, or files of the host's, to new ones. The latter are told to criu in `options`.
+Result<> write_descriptors(const std::string& dir, pid_t init, pb::Writer& options) {
   std::string text = "[";
+  std::set<std::string> told;
   for (int fd = 0; fd < 3; fd++) {
     std::string path = "/proc/" + std::to_string(init) + "/fd/" + std::to_string(fd);
     char target[PATH_MAX];
     ssize_t n = ::readlink(path.c_str(), target, sizeof target);
-    text += (fd > 0 ? "," : "") +
-            json::quote(n < 0 ? "" : std::string(target, static_cast<std::size_t>(n)));
+    std::string stream(target, n < 0 ? 0 : static_cast<std::size_t>(n));
+    if (auto outer = outer_file(init, fd); outer && !outer->empty()) {
+      if (told.insert(*outer).second) options.bytes(criu_field::kExternal, *outer);
+      stream = std::move(*outer);
+    }
+    text += (fd > 0 ? "," : "") + json::quote(stream);
   }
   DAVIT_ASSIGN(Fd folder, kernel::open_at(AT_FDCWD, dir.c_str(), O_PATH | O_DIRECTORY));
   return kernel::replace_file(folder.get(), "descriptors.json", text + "]\n", 0600);
@@ -47,49 +80,65 @@ std::vector<ExternalMount> external_mounts(const Spec& spec, const std::string& 
   return out;
 }
 
-std::vector<std::string> common_arguments(const CheckpointOptions& options, const char* verb,
-                                          const std::string& work_path) {
-  std::vector<std::string> args{verb,
-                                "--images-dir",
-                                options.image_path,
-                                "--work-dir",
-                                work_path,
-                                "--log-file",
-                                std::string(verb) + ".log",
-                                "-v4",
-                                "--manage-cgroups=ignore"};
-  if (options.tcp_established) args.push_back("--tcp-established");
-  if (options.external_unix_sockets) args.push_back("--ext-unix-sk");
-  if (options.shell_job) args.push_back("--shell-job");
-  if (options.file_locks) args.push_back("--file-locks");
-  if (options.empty_network) args.insert(args.end(), {"--empty-ns", "net"});
-  return args;
+pb::Writer common_options(const CheckpointOptions& options) {
+  pb::Writer out;
+  out.boolean(criu_field::kTcpEstablished, options.tcp_established);
+  out.boolean(criu_field::kOuterUnixSockets, options.external_unix_sockets);
+  out.boolean(criu_field::kShellJob, options.shell_job);
+  out.boolean(criu_field::kFileLocks, options.file_locks);
+  out.boolean(criu_field::kAutoDedup, options.auto_dedup);
+  out.boolean(criu_field::kLazyPages, options.lazy_pages);
+  out.boolean(criu_field::kOrphanTerminals, true);
+  if (options.empty_network) out.varint(criu_field::kEmptyNamespaces, CLONE_NEWNET);
+  // Their cgroups are the container's: neither saved nor restored.
+  out.varint_always(criu_field::kManageCgroups, 0);
+  return out;
 }
 
 Result<> dump_processes(const CheckpointOptions& options, const Spec& spec, pid_t init,
-                        const Cgroup& cgroup, int deadline_ms) {
-  if (spec.process.terminal)
-    return fail(ENOTSUP, "checkpoint: containers with a terminal cannot be restored");
-  const std::string& work = options.work_path.empty() ? options.image_path : options.work_path;
-  for (const std::string* dir : {&options.image_path, &work})
-    DAVIT_TRY(kernel::make_dirs(AT_FDCWD, dir->c_str(), 0700));
-  DAVIT_TRY(write_descriptors(options.image_path, init));
+                        const Cgroup& cgroup) {
   CriuRun run;
-  run.args = common_arguments(options, "dump", work);
-  run.args.insert(run.args.end(), {"--tree", std::to_string(init), "--force-irmap"});
-  if (options.leave_running) run.args.push_back("--leave-running");
-  if (!options.parent_path.empty())
-    run.args.insert(run.args.end(), {"--track-mem", "--prev-images-dir", options.parent_path});
+  run.work = options.pre_dump ? CriuWork::kPreDump : CriuWork::kDump;
+  run.program = options.criu;
+  run.images = options.image_path;
+  run.log_dir = options.work_path.empty() ? options.image_path : options.work_path;
+  run.status = options.status_fd;
+  run.deadline_ms = options.lazy_pages ? -1 : kCriuMs;
+  for (const std::string* dir : {&run.images, &run.log_dir})
+    DAVIT_TRY(kernel::make_dirs(AT_FDCWD, dir->c_str(), 0700));
+  run.options = common_options(options);
+  DAVIT_TRY(write_descriptors(options.image_path, init, run.options));
+  run.options.varint(criu_field::kPid, static_cast<std::uint32_t>(init));
+  run.options.boolean(criu_field::kForceIrmap, true);
+  run.options.boolean(criu_field::kLeaveRunning, options.leave_running);
+  run.options.boolean(criu_field::kTrackMemory, options.pre_dump || !options.parent_path.empty());
+  run.options.bytes(criu_field::kParentImages, options.parent_path);
+  if (options.page_server_port != 0) {
+    pb::Writer server;
+    server.bytes(1, options.page_server);
+    server.varint(2, options.page_server_port);
+    run.options.bytes(criu_field::kPageServer, server.data());
+  }
   // Also where it is frozen already.
-  const std::string& freezer = cgroup.path_of(cgroup.unified() ? "" : "freezer");
-  if (!freezer.empty()) run.args.insert(run.args.end(), {"--freeze-cgroup", freezer});
+  run.options.bytes(criu_field::kFreezeCgroup, cgroup.path_of(cgroup.unified() ? "" : "freezer"));
   for (const ExternalMount& mount : external_mounts(spec, ""))
     if (mount.source != "/dev/null" || !is_directory_of(init, mount.destination))
-      run.args.insert(run.args.end(),
-                      {"--external", "mnt[" + mount.destination + "]:" + mount.destination});
-  run.log = work + "/dump.log";
-  run.deadline_ms = deadline_ms;
-  return run_criu(run);
+      run.options.bytes(criu_field::kExternal,
+                        "mnt[" + mount.destination + "]:" + mount.destination);
+  const Namespace* network = spec.find_namespace(CLONE_NEWNET);
+  if (network != nullptr && !network->path.empty()) {
+    struct stat st;
+    if (::stat(("/proc/" + std::to_string(init) + "/ns/net").c_str(), &st) != 0)
+      return fail_errno("stat the network namespace");
+    run.options.bytes(criu_field::kExternal,
+                      "net[" + std::to_string(st.st_ino) + "]:" + kOuterNetwork);
+  }
+  const bool was_frozen = cgroup.frozen().value_or(false);
+  auto dumped = run_criu(std::move(run));
+  // One that was ended in the middle leaves them frozen.
+  if (!dumped && !was_frozen) (void)cgroup.freeze(false);
+  if (!dumped) return std::unexpected(std::move(dumped).error());
+  return {};
 }
 
 }  // namespace davit::oci

@@ -1,4 +1,4 @@
-#include "shim/wire/pb.h"
+#include "native/kernel/pb.h"
 
 #include <cstring>
 
@@ -71,7 +71,10 @@ void Writer::raw(uint64_t value) {
 }
 
 void Writer::varint(uint32_t field, uint64_t value) {
-  if (value == 0) return;
+  if (value != 0) varint_always(field, value);
+}
+
+void Writer::varint_always(uint32_t field, uint64_t value) {
   key(field, Wire::kVarint);
   raw(value);
 }

@@ -1,4 +1,4 @@
-// Protocol Buffers' wire format: just enough to read and write the shim's messages.
+// Protocol Buffers' wire format: just enough for the messages of the shim and of criu.
 //
 // Reader walks one message in a buffer that it does not own; every length is checked against the
 // buffer, and what it meets beyond the fields asked for is skipped, as proto3 wants. A malformed
@@ -50,6 +50,8 @@ class Reader {
 class Writer {
  public:
   void varint(uint32_t field, uint64_t value);
+  // Like varint, but present even when 0: optional fields whose default is another.
+  void varint_always(uint32_t field, uint64_t value);
   void boolean(uint32_t field, bool value) { varint(field, value ? 1 : 0); }
   void i64(uint32_t field, int64_t value) { varint(field, static_cast<uint64_t>(value)); }
   void fixed_double(uint32_t field, double value);
