@@ -2,11 +2,11 @@
 
 #include <cstdio>
 
+#include "native/kernel/pb.h"
 #include "native/oci/features.h"
 #include "shim/action/actions.h"
 #include "shim/version.h"
 #include "shim/wire/messages.h"
-#include "native/kernel/pb.h"
 
 namespace davit::shim {
 

@@ -10,13 +10,14 @@
 #include <cstdlib>
 #include <vector>
 
+#include "native/kernel/pb.h"
+#include "native/kernel/sealed_self.h"
 #include "shim/action/actions.h"
 #include "shim/action/input.h"
 #include "shim/action/shim_cgroup.h"
 #include "shim/action/socket.h"
 #include "shim/fault.h"
 #include "shim/wire/messages.h"
-#include "native/kernel/pb.h"
 
 namespace davit::shim {
 

@@ -7,10 +7,10 @@
 #include <algorithm>
 #include <cstring>
 
+#include "native/kernel/pb.h"
 #include "shim/fault.h"
 #include "shim/log.h"
 #include "shim/wire/messages.h"
-#include "native/kernel/pb.h"
 
 namespace davit::shim {
 

@@ -11,6 +11,7 @@
 #include <optional>
 #include <vector>
 
+#include "native/kernel/pb.h"
 #include "shim/action/socket.h"
 #include "shim/rpc/publisher.h"
 #include "shim/rpc/server.h"
@@ -18,7 +19,6 @@
 #include "shim/testing/client.h"
 #include "shim/testing/daemon.h"
 #include "shim/wire/messages.h"
-#include "native/kernel/pb.h"
 
 using namespace davit;
 using namespace davit::shim;

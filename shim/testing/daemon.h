@@ -4,12 +4,12 @@
 #include <string>
 #include <vector>
 
+#include "native/kernel/pb.h"
 #include "shim/action/socket.h"
 #include "shim/loop/loop.h"
 #include "shim/rpc/server.h"
 #include "shim/testing/check.h"
 #include "shim/wire/messages.h"
-#include "native/kernel/pb.h"
 
 namespace davit::testing {
 

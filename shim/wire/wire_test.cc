@@ -1,9 +1,9 @@
 // Protobuf and ttrpc bytes: known encodings, round trips, and input made to break a parser.
 #include <string>
 
+#include "native/kernel/pb.h"
 #include "shim/testing/check.h"
 #include "shim/wire/messages.h"
-#include "native/kernel/pb.h"
 #include "shim/wire/ttrpc.h"
 
 using namespace davit;
