@@ -2,7 +2,6 @@
 import type { Flags } from './args/flags.ts';
 import type { Noun, Verb } from './command.ts';
 import { nounFlags } from './commands/snapshots/flags.ts';
-import { later } from './commands/later.ts';
 
 function verb(aliases: readonly string[], summary: string, load: Verb['load']): Verb {
   return { kind: 'verb', aliases, summary, load };
@@ -92,19 +91,19 @@ const snapshots = noun(
 );
 
 const containers = noun(['container', 'c'], 'manage containers', {
-  checkpoint: later('checkpoint a container', 'checkpoints'),
+  checkpoint: verb([], 'save a container as an image', () => import('./commands/containers/checkpoint.ts')),
   commit,
   create: verb([], 'create a container', () => import('./commands/containers/create.ts')),
   delete: verb(REMOVE, 'delete containers', () => import('./commands/containers/delete.ts')),
   info: verb([], 'show a container', () => import('./commands/containers/info.ts')),
   label: verb([], 'set and clear labels of a container', () => import('./commands/containers/label.ts')),
   list: verb(['ls'], 'list containers', () => import('./commands/containers/list.ts')),
-  restore: later('restore a container from a checkpoint', 'checkpoints'),
+  restore: verb([], 'go on from a checkpoint', () => import('./commands/containers/restore.ts')),
 });
 
 const tasks = noun(['task', 't'], 'manage tasks', {
   attach: verb([], 'connect to a running container', () => import('./commands/tasks/attach.ts')),
-  checkpoint: later('checkpoint a task', 'checkpoints'),
+  checkpoint: verb([], 'save the processes of a container', () => import('./commands/tasks/checkpoint.ts')),
   delete: verb(REMOVE, 'delete tasks', () => import('./commands/tasks/delete.ts')),
   exec: verb([], 'run a further process in a container', () => import('./commands/tasks/exec.ts')),
   kill: verb([], 'signal a container', () => import('./commands/tasks/kill.ts')),

@@ -1,7 +1,8 @@
 // Starting a container's task, in the foreground or not.
 import { writeFileSync } from 'node:fs';
 import path from 'node:path';
-import type { Mount } from '../../proto/gen/containerd.types.ts';
+import type { Input } from '../../proto/rpc.ts';
+import type { Descriptor, Mount } from '../../proto/gen/containerd.types.ts';
 import { packMessage } from '../../client/any.ts';
 import { socketPath } from '../../client/address.ts';
 import type { Client } from '../../client/connect.ts';
@@ -24,6 +25,8 @@ export interface TaskRequest {
   readonly terminal: boolean;
   readonly mounts: readonly Mount[];
   readonly noPivot: boolean;
+  /** The processes to go on with instead of beginning anew. */
+  readonly checkpoint?: Input<Descriptor> | undefined;
   readonly flags: Values<typeof taskFlags>;
 }
 
@@ -38,7 +41,8 @@ export async function runTask(client: Client, request: TaskRequest): Promise<Out
     { container, execId: '', terminal, paths, attached, detach: flags.detach },
     {
       async create() {
-        const task = { container_id: container, rootfs: request.mounts, ...paths, terminal, options };
+        const { mounts: rootfs, checkpoint } = request;
+        const task = { container_id: container, rootfs, ...paths, terminal, options, checkpoint };
         const { pid } = await client.tasks.Create(task);
         if (flags['pid-file'] !== undefined) writeFileSync(path.resolve(flags['pid-file']), String(pid));
       },

@@ -22,8 +22,9 @@ export async function imageParts(client: Client, target: Descriptor, platform: P
 export async function imagePlatforms(client: Client, target: Descriptor): Promise<Platform[]> {
   if (isIndex(target.mediaType)) {
     const { manifests } = await readIndex(client, target);
+    const images = manifests.filter(({ mediaType }) => isIndex(mediaType) || isManifest(mediaType));
     const found = await Promise.all(
-      manifests.map((each) => (each.platform === undefined ? ofManifest(client, each) : present(client, each))),
+      images.map((each) => (each.platform === undefined ? ofManifest(client, each) : present(client, each))),
     );
     return unique(found.flat());
   }

@@ -52,6 +52,8 @@ export async function selectManifest(client: Client, target: Descriptor, platfor
   }
   const { manifests } = await readIndex(client, target);
   const ranked = manifests
+    // Checkpoints list parts of other kinds beside their image.
+    .filter(({ mediaType }) => isIndex(mediaType) || isManifest(mediaType))
     .map((each) => ({ each, rank: each.platform === undefined ? 1 : platformMatch(platform, each.platform) }))
     .filter(({ rank }) => rank > 0)
     .toSorted((a, b) => b.rank - a.rank);

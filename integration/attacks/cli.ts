@@ -20,8 +20,18 @@ export function runWith(
   image: TestImage,
   args: readonly string[],
 ): Result {
-  const words = ['--address', daemon.address, '--namespace', client.namespace, 'run', '--rm', ...flags];
-  const { status, stdout, stderr, error } = spawnSync(PROGRAMS[program], [...words, image.name, uniqueId(), ...args], {
+  return call(program, daemon, client, ['run', '--rm', ...flags, image.name, uniqueId(), ...args]);
+}
+
+/** One of these programs with any command. */
+export function call(
+  program: keyof typeof PROGRAMS,
+  daemon: Daemon,
+  client: Client,
+  command: readonly string[],
+): Result {
+  const words = ['--address', daemon.address, '--namespace', client.namespace, ...command];
+  const { status, stdout, stderr, error } = spawnSync(PROGRAMS[program], words, {
     encoding: 'utf8',
     timeout: LIMIT_MS,
   });
