@@ -238,6 +238,20 @@ void exec_fails_in_words() {
   }
 }
 
+void exec_stays_below() {
+  Bundle bundle;
+  bundle.script("sleep 1000");
+  Running running(bundle);
+  CHECK_EQUAL(running.error(), "");
+  if (!running.ok()) return;
+  for (const char* outside : {"..", "../x", "a/../../b", "memory:../x", "/.."}) {
+    oci::ExecOptions options;
+    options.cgroups = {outside};
+    auto exec = running->exec(bundle.process("true"), {}, options);
+    CHECK_CONTAINS(exec ? "" : exec.error().text(), "is not below the container's");
+  }
+}
+
 void exec_is_where_init_is() {
   Bundle bundle;
   bundle.set("/linux/namespaces/-", R"({"type": "cgroup"})").script("sleep 1000");
@@ -278,6 +292,7 @@ int main() {
   settings_of_the_machine_are_refused();
   a_terminal();
   exec_fails_in_words();
+  exec_stays_below();
   exec_is_where_init_is();
   testing::check_leftovers();
   return testing::result();
