@@ -11,7 +11,6 @@
 #include <vector>
 
 #include "native/kernel/pb.h"
-#include "native/kernel/sealed_self.h"
 #include "shim/action/actions.h"
 #include "shim/action/input.h"
 #include "shim/action/shim_cgroup.h"

@@ -136,7 +136,8 @@ Result<CriuAnswer> converse(const CriuRun& run, int socket, const std::string& l
       return fail(0, "criu has ended" + errors_in(log) + " (" + log + ')');
     Heard heard = read_answer(message);
     if (heard.type == kNotice) {
-      if (heard.notice == "orphan-pts-master") answer.console = std::move(message.fd);
+      if (heard.notice == "orphan-pts-master" && !message.descriptors.empty())
+        answer.console = std::move(message.descriptors.front());
       pb::Writer reply;
       reply.varint(1, kNotice);
       reply.boolean(3, true);
