@@ -68,9 +68,8 @@ describe('attacks: checkpoints', function () {
 
   /** What davit said; the container is gone afterwards. */
   async function restore(...flags: string[]): Promise<string> {
-    const { status, stderr } = call('davit', t.daemon, t.client, [
-      ...['containers', 'restore', '--live', '--null-io', '--detach', ...flags, ID, NAME],
-    ]);
+    const options = ['--live', '--null-io', '--detach', ...flags];
+    const { status, stderr } = call('davit', t.daemon, t.client, ['containers', 'restore', ...options, ID, NAME]);
     assert.notEqual(status, 0, 'it was restored');
     await t.client.containers.Delete({ id: ID }).catch(() => undefined);
     await t.client.snapshots.Remove({ snapshotter: 'overlayfs', key: ID }).catch(() => undefined);
