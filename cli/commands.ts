@@ -34,6 +34,8 @@ const tag = verb([], 'give an image further names', () => import('./commands/ima
 
 const commit = verb([], 'make an image of a container', () => import('./commands/containers/commit.ts'));
 
+const cp = verb([], 'copy files out of and into containers', () => import('./commands/containers/cp.ts'));
+
 const images = noun(['image', 'i'], 'manage images', {
   check: verb([], 'check that images are complete and unpacked', () => import('./commands/images/check.ts')),
   convert: verb([], 'store an image in other types', () => import('./commands/images/convert.ts')),
@@ -93,6 +95,7 @@ const snapshots = noun(
 const containers = noun(['container', 'c'], 'manage containers', {
   checkpoint: verb([], 'save a container as an image', () => import('./commands/containers/checkpoint.ts')),
   commit,
+  cp,
   create: verb([], 'create a container', () => import('./commands/containers/create.ts')),
   delete: verb(REMOVE, 'delete containers', () => import('./commands/containers/delete.ts')),
   info: verb([], 'show a container', () => import('./commands/containers/info.ts')),
@@ -123,6 +126,7 @@ export const NOUNS: Noun['verbs'] = {
   load: verb([], 'read images from an archive', () => import('./commands/images/load.ts')),
   tag,
   commit,
+  cp,
   history,
   rmi: verb([], 'remove images by name', () => import('./commands/images/delete.ts')),
   containers,

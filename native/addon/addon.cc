@@ -9,6 +9,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   env.SetInstanceData(environment);
   exports.Set("CancelHandle", environment->cancel_class.Value());
   add_mounts(env, exports);
+  add_copy(env, exports);
   add_layers(env, exports);
   add_trees(env, exports);
   add_btrfs(env, exports);

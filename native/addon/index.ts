@@ -2,15 +2,19 @@
 //
 // Every function runs on a thread of its own and holds neither the event loop nor libuv's pool. What
 // fails is a NativeError: `code` is the errno's name as for Node's own errors, or null.
+import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import { mkdir, utimes } from 'node:fs/promises';
 import { createRequire } from 'node:module';
+import { Socket } from 'node:net';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type {
   AppliedLayer,
   ApplyLayerOptions,
   CancelHandle,
+  CopyInOptions,
+  CopyOutOptions,
   DiffLayerOptions,
   ErofsImage,
   MakeErofsOptions,
@@ -188,6 +192,61 @@ export async function layerToErofs(layer: LayerToConvert, signal?: AbortSignal):
   } finally {
     await removeTree(scratch);
   }
+}
+
+/** The archive of a path, as it is made. Leaving the loop ends the work. `ENOENT`: there is no such path. */
+export async function* copyOut(options: CopyOutOptions, signal?: AbortSignal): AsyncGenerator<Buffer> {
+  const { read, write } = native().openPipe();
+  const socket = new Socket({ fd: read, readable: true, writable: false });
+  const work = cancellable(signal, (cancel) => native().copyOut({ ...options, fd: write, cancel }));
+  work.catch(() => undefined);
+  try {
+    for await (const chunk of socket) yield chunk as Buffer;
+    await work;
+  } finally {
+    socket.destroy();
+    await work.catch(() => undefined);
+  }
+}
+
+/**
+ * Writes the files of an archive, compressed or not. `ENOENT`, `ENOTDIR`: the path is no directory; `EISDIR`: a
+ * directory is in the way; `EBADMSG`: not an archive. After a failure a part is there.
+ */
+export async function copyIn(
+  options: CopyInOptions,
+  bytes: AsyncIterable<Uint8Array>,
+  signal?: AbortSignal,
+): Promise<void> {
+  const { read, write } = native().openPipe();
+  const socket = new Socket({ fd: write, readable: false, writable: true });
+  // That nobody reads any more is told by the work itself.
+  socket.on('error', () => undefined);
+  const stop = new AbortController();
+  const stopped = signal === undefined ? stop.signal : AbortSignal.any([signal, stop.signal]);
+  let failed = false;
+  const work = cancellable(stopped, (cancel) => native().copyIn({ ...options, fd: read, cancel }));
+  const ended = work.catch(() => (failed = true));
+  try {
+    for await (const chunk of bytes) {
+      if (failed) break;
+      if (!socket.write(chunk)) await Promise.race([once(socket, 'drain'), once(socket, 'close'), ended]);
+    }
+    socket.end();
+  } catch (error) {
+    // An archive that ends early is not to look like a whole one.
+    if (!failed) stop.abort(error);
+    throw failed
+      ? await work.then(
+          () => error,
+          (reason: unknown) => reason,
+        )
+      : error;
+  } finally {
+    if (stop.signal.aborted || failed) socket.destroy();
+    await ended;
+  }
+  await work;
 }
 
 /**

@@ -145,6 +145,36 @@ export interface ErofsImage {
   readonly size: bigint;
 }
 
+export interface CopyOutOptions {
+  /** A directory; whoever changes it meanwhile, nothing outside of it is read. */
+  readonly root: string;
+  /** In the root. */
+  readonly path: string;
+  /** The path's last component may be a link; else the link is meant. */
+  readonly follow: boolean;
+  /** With all below it. */
+  readonly walk: boolean;
+  /** What the path is called in the archive. */
+  readonly name: string;
+  /** Not null: the archive gets a container's own ids. */
+  readonly ids: IdMaps | null;
+}
+
+export interface CopyInOptions {
+  /** A directory; whoever changes it meanwhile, nothing outside of it is written. */
+  readonly root: string;
+  /** In the root, a directory that is there. */
+  readonly path: string;
+  /** Not null: in place of the first component of every name; '' for none. */
+  readonly as: string | null;
+  /** Not null: of everything. */
+  readonly owner: { readonly uid: number; readonly gid: number } | null;
+  /** Make device nodes too. */
+  readonly devices: boolean;
+  /** Not null: ids are a container's own. */
+  readonly ids: IdMaps | null;
+}
+
 export interface TreeUsage {
   /** Of allocated blocks. */
   readonly bytes: bigint;
@@ -188,6 +218,11 @@ export interface Native {
   diffLayer(options: DiffLayerOptions & Cancellable): Promise<WrittenLayer>;
   makeErofs(options: MakeErofsOptions & Cancellable): Promise<ErofsImage>;
   recompressLayer(options: RecompressOptions & Cancellable): Promise<WrittenLayer>;
+
+  openPipe(): { readonly read: number; readonly write: number };
+  /** `fd` is closed by the call, an end of a pipe. */
+  copyOut(options: CopyOutOptions & { readonly fd: number } & Cancellable): Promise<void>;
+  copyIn(options: CopyInOptions & { readonly fd: number } & Cancellable): Promise<void>;
 
   removeTree(options: { readonly path: string } & Cancellable): Promise<void>;
   copyTree(options: { readonly from: string; readonly to: string } & Cancellable): Promise<void>;

@@ -115,6 +115,20 @@ Result<> ChangeWriter::unchanged(const std::string& path, int parent, const std:
   return {};
 }
 
+// Looked at before it is opened: in a tree in use it may have become a device, or a FIFO,
+// meanwhile.
+Result<Fd> ChangeWriter::open_content(const std::string& path, int parent,
+                                      const std::string& name) {
+  Fd file(name.empty() ? fcntl(parent, F_DUPFD_CLOEXEC, 0)
+                       : openat(parent, name.c_str(), O_PATH | O_NOFOLLOW | O_CLOEXEC));
+  struct stat info;
+  if (!file || fstat(file.get(), &info) < 0) return fail_errno("open \"" + path + "\"");
+  if (!S_ISREG(info.st_mode)) return fail(EAGAIN, "\"" + path + "\" changed while it was read");
+  Fd fd(open(proc_path(file.get()).c_str(), O_RDONLY | O_CLOEXEC));
+  if (!fd) return fail_errno("open \"" + path + "\"");
+  return fd;
+}
+
 // Empty: none. What a user namespace's root has set names that root (revision 3); for the layer it
 // is what root sets (revision 2).
 std::string ChangeWriter::capability(int fd) const {
@@ -150,8 +164,7 @@ Result<> ChangeWriter::write(Entry& entry, int parent, const std::string& name) 
   }
   if (entry.type != EntryType::kRegular) return out_.header(entry);
 
-  Fd fd(openat(parent, name.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
-  if (!fd) return fail_errno("open \"" + path + "\"");
+  DAVIT_ASSIGN(Fd fd, open_content(path, parent, name));
   if (std::string value = capability(fd.get()); !value.empty()) {
     entry.xattrs[kCapability] = std::move(value);
   }

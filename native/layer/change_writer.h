@@ -25,7 +25,8 @@ class ChangeWriter {
   // `root` is the tree that has the changes; it and `out` outlive this object.
   ChangeWriter(TarWriter& out, int root, Shown shown, const Cancel& cancel);
 
-  // `path` is from the root; `parent` and `name` lead to the same file.
+  // `path` is from the root; `parent` and `name` lead to the same file. An empty `name`: `parent`
+  // is the file, O_PATH.
   Result<> changed(const std::string& path, int parent, const std::string& name,
                    const struct stat& info);
   // A file that is the same as before: of interest if another name of it has changed.
@@ -46,6 +47,7 @@ class ChangeWriter {
   Result<> whiteout(const std::string& path);
   Time bounded(const timespec& time) const;
   std::string capability(int fd) const;
+  static Result<Fd> open_content(const std::string& path, int parent, const std::string& name);
 
   TarWriter& out_;
   int root_;

@@ -14,10 +14,11 @@ namespace {
 
 constexpr size_t kListBuffer = 64 * 1024;
 
-Fd open_beneath(int parent, const char* name) {
+Fd open_beneath(int parent, const char* name, bool mounts) {
   open_how how{};
   how.flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
-  how.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_XDEV;
+  how.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS;
+  if (!mounts) how.resolve |= RESOLVE_NO_XDEV;
   long fd;
   do {
     fd = syscall(SYS_openat2, parent, name, &how, sizeof how);
@@ -27,8 +28,8 @@ Fd open_beneath(int parent, const char* name) {
 
 }  // namespace
 
-Result<DirStack> DirStack::open(Fd root, std::string label) {
-  DirStack stack(std::move(label));
+Result<DirStack> DirStack::open(Fd root, std::string label, bool mounts) {
+  DirStack stack(std::move(label), mounts);
   DAVIT_TRY(stack.push(std::move(root), ""));
   return stack;
 }
@@ -42,7 +43,7 @@ Result<> DirStack::push(Fd fd, std::string name) {
 }
 
 Result<> DirStack::enter(const std::string& name) {
-  Fd child = open_beneath(fd(), name.c_str());
+  Fd child = open_beneath(fd(), name.c_str(), mounts_);
   if (!child) return fail_errno("open directory \"" + path(name) + "\"");
   DAVIT_TRY(push(std::move(child), name));
   if (levels_.size() > kOpenLevels) levels_[levels_.size() - 1 - kOpenLevels].fd.reset();

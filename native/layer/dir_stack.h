@@ -1,8 +1,8 @@
 // DirStack: where a depth-first walk stands in a directory tree, by descriptors only.
 //
 // Few descriptors are kept however deep the tree is: a directory far above is reopened through ".."
-// when the walk comes back, and its identity compared. Symbolic links and mount points are never
-// entered.
+// when the walk comes back, and its identity compared. Symbolic links are never entered, mount
+// points only when that is asked for.
 #pragma once
 
 #include <sys/types.h>
@@ -26,13 +26,14 @@ Result<std::vector<DirEntry>> list_directory(int fd);
 class DirStack {
  public:
   // `label` is how the root is called in errors.
-  static Result<DirStack> open(Fd root, std::string label);
+  static Result<DirStack> open(Fd root, std::string label, bool mounts = false);
 
   int fd() const { return levels_.back().fd.get(); }
   size_t depth() const { return levels_.size() - 1; }
   const std::string& name() const { return levels_.back().name; }
 
-  // Into the subdirectory `name`, which must be a directory on the same mount (else EXDEV).
+  // Into the subdirectory `name`, which must be a directory; on the same mount (else EXDEV) unless
+  // mounts are entered.
   Result<> enter(const std::string& name);
   // Back to the parent; not from the root. Fails with ESTALE if the directory was moved meanwhile.
   Result<> leave();
@@ -54,10 +55,11 @@ class DirStack {
     std::string name;
   };
 
-  explicit DirStack(std::string label) : label_(std::move(label)) {}
+  DirStack(std::string label, bool mounts) : label_(std::move(label)), mounts_(mounts) {}
   Result<> push(Fd fd, std::string name);
 
   std::string label_;
+  bool mounts_;
   std::vector<Level> levels_;
 };
 

@@ -23,21 +23,8 @@ struct SplitName {
   std::string base;  // empty when the name is the root itself
 };
 
-// Cleans a name lexically, as containerd does before it looks at the file system: no empty and no
-// `.` parts, `x/..` removed, `..` beyond the root dropped.
 SplitName split_name(std::string_view name) {
-  std::vector<std::string_view> parts;
-  for (size_t from = 0; from < name.size();) {
-    size_t to = std::min(name.find('/', from), name.size());
-    std::string_view part = name.substr(from, to - from);
-    from = to + 1;
-    if (part.empty() || part == ".") continue;
-    if (part != "..") {
-      parts.push_back(part);
-    } else if (!parts.empty()) {
-      parts.pop_back();
-    }
-  }
+  std::vector<std::string_view> parts = clean_parts(name);
   SplitName split;
   for (size_t i = 0; i < parts.size(); i++) {
     if (i + 1 == parts.size()) {
@@ -92,10 +79,32 @@ bool in_user_namespace() {
 
 }  // namespace
 
+std::vector<std::string_view> clean_parts(std::string_view name) {
+  std::vector<std::string_view> parts;
+  for (size_t from = 0; from < name.size();) {
+    size_t to = std::min(name.find('/', from), name.size());
+    std::string_view part = name.substr(from, to - from);
+    from = to + 1;
+    if (part.empty() || part == ".") continue;
+    if (part != "..") {
+      parts.push_back(part);
+    } else if (!parts.empty()) {
+      parts.pop_back();
+    }
+  }
+  return parts;
+}
+
 Result<> EntryWriter::write(const Entry& entry) {
   if (entry.name.size() >= PATH_MAX) return fail(ENAMETOOLONG, "name is too long");
   SplitName name = split_name(entry.name);
-  if (name.base.empty() || is_aufs_metadata(name)) return {};
+  if (name.base.empty()) return {};
+  if (kind_ == Kind::kFiles) {
+    DAVIT_ASSIGN(DirTree::Pin parent, tree_.resolve(name.parent, true));
+    DAVIT_TRY(keeps_kind(*parent, name.base, entry));
+    return create(*parent, name.base, entry);
+  }
+  if (is_aufs_metadata(name)) return {};
   DAVIT_ASSIGN(DirTree::Pin parent, tree_.resolve(name.parent, true));
   if (name.base.starts_with(kWhiteout)) return white_out(*parent, name.base, entry);
   DAVIT_TRY(create(*parent, name.base, entry));
@@ -132,6 +141,17 @@ Result<> EntryWriter::remove_older(DirTree::Dir& dir) {
     DAVIT_TRY(remove_older(*child));
   }
   return {};
+}
+
+Result<> EntryWriter::keeps_kind(DirTree::Dir& parent, const std::string& base,
+                                 const Entry& entry) {
+  DAVIT_ASSIGN(int dir, tree_.writable(parent));
+  struct stat info;
+  if (fstatat(dir, base.c_str(), &info, AT_SYMLINK_NOFOLLOW) < 0) return {};
+  bool directory = entry.type == EntryType::kDirectory;
+  if (directory == S_ISDIR(info.st_mode)) return {};
+  return directory ? fail(ENOTDIR, "cannot overwrite what is no directory with a directory")
+                   : fail(EISDIR, "cannot overwrite a directory with what is none");
 }
 
 Result<> EntryWriter::create(DirTree::Dir& parent, const std::string& base, const Entry& entry) {

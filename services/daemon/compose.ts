@@ -7,6 +7,7 @@ import { createContainers } from '../containers/store.ts';
 import { createContentService } from '../content/service.ts';
 import { createContent } from '../content/store.ts';
 import { createAhead } from '../diff/ahead.ts';
+import { createCopies } from '../copies/copies.ts';
 import { createDiffer } from '../diff/differ.ts';
 import { createDiffService } from '../diff/service.ts';
 import { nativeTools } from '../diff/native-tools.ts';
@@ -25,6 +26,7 @@ import { describePlugins } from '../introspection/plugins.ts';
 import { createIntrospectionService } from '../introspection/service.ts';
 import { createLeasesService } from '../leases/service.ts';
 import { createLeases } from '../leases/store.ts';
+import { mountToWire, type Mount } from '../lib/mount.ts';
 import { parseDuration } from '../lib/duration.ts';
 import type { Logger } from '../lib/log.ts';
 import { createRecovery } from '../lib/recovery.ts';
@@ -50,6 +52,7 @@ import { createStreams } from '../streaming/streams.ts';
 import type { TaskMetrics } from '../tasks/api.ts';
 import { createCheckpoints } from '../tasks/checkpoint.ts';
 import { createTaskMetrics } from '../tasks/metrics.ts';
+import { rootfsOf } from '../tasks/rootfs.ts';
 import { createTasksService } from '../tasks/service.ts';
 import { createTransferService } from '../transfer/service.ts';
 import { createTransfers } from '../transfer/transfers.ts';
@@ -160,6 +163,16 @@ export async function startDaemon(config: Config, deps: ComposeDeps): Promise<Da
     checkpoints.start(),
   ]);
 
+  const copies = createCopies({
+    containers,
+    runtime: tasks.runtime,
+    mounts: temporary,
+    async rootfs(namespace, container) {
+      const mounts = await snapshots.get(container.snapshotter).mounts(namespace, container.snapshotKey);
+      const mapped = rootfsOf(mounts.map(mountToWire), snapshots, namespace, container);
+      return mapped.map((mount, index) => ({ ...(mounts[index] as Mount), options: mount.options ?? [] }));
+    },
+  });
   const services: Registration[] = [];
   const names = new Set<string>();
   const plugins = () =>
@@ -200,7 +213,7 @@ export async function startDaemon(config: Config, deps: ComposeDeps): Promise<Da
     createSandboxStoreService(sandboxes),
     createEventsService(events),
     createStreamingService(streams),
-    createTransferService({ transfers, streams }),
+    createTransferService({ transfers, copies, streams }),
     createTasksService({
       runtime: tasks.runtime,
       containers,

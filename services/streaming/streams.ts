@@ -47,8 +47,12 @@ export class Channel implements Stream {
     for (;;) {
       const next = this.#outgoing.shift();
       if (next !== undefined) {
-        yield next.message;
-        next.taken();
+        // Also when the call ends with the message on its way: its sender is not to wait for ever.
+        try {
+          yield next.message;
+        } finally {
+          next.taken();
+        }
       } else if (this.#closed) {
         return;
       } else {

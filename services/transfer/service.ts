@@ -6,12 +6,16 @@ import {
   type TransferService,
 } from '../../proto/gen/containerd.services.transfer.v1.ts';
 import type {
+  ContainerPath,
   ImageExportStream,
   ImageImportStream,
   ImageStore,
   OCIRegistry,
+  ReadStream,
+  WriteStream,
 } from '../../proto/gen/containerd.types.transfer.ts';
 import type { Any } from '../../proto/gen/google.protobuf.ts';
+import type { Copies } from '../copies/api.ts';
 import type { Call } from '../grpc/call.ts';
 import { registration, type Registration } from '../grpc/handlers.ts';
 import { Failure, invalidArgument, notFound } from '../lib/errors.ts';
@@ -28,10 +32,11 @@ const MOST_UNREAD = 256;
 
 export interface TransferServiceDeps {
   readonly transfers: Transfers;
+  readonly copies: Copies;
   readonly streams: Streams;
 }
 
-export function createTransferService({ transfers, streams }: TransferServiceDeps): Registration {
+export function createTransferService({ transfers, copies, streams }: TransferServiceDeps): Registration {
   return registration<TransferService>(TransferName, {
     async Transfer(request, call) {
       const namespace = call.namespace();
@@ -43,7 +48,7 @@ export function createTransferService({ transfers, streams }: TransferServiceDep
       };
       try {
         const reports = reporting(request, take);
-        await run(transfers, request, call, take, reports.report);
+        await run({ transfers, copies }, request, call, take, reports.report);
         await reports.sent();
       } finally {
         for (const stream of taken) stream.close();
@@ -56,7 +61,7 @@ export function createTransferService({ transfers, streams }: TransferServiceDep
 type Take = (id: string) => Stream;
 
 async function run(
-  transfers: Transfers,
+  { transfers, copies }: Pick<TransferServiceDeps, 'transfers' | 'copies'>,
   request: TransferRequest,
   call: Call,
   take: Take,
@@ -99,12 +104,31 @@ async function run(
       );
     case 'ImageStore ImageStore':
       return await transfers.tag(scope, storeFromWire(from<ImageStore>()), storeFromWire(to<ImageStore>()));
+    case 'ContainerPath WriteStream': {
+      const { stream, media_type: type } = to<WriteStream>();
+      const place = containerPlace(from<ContainerPath>(), type);
+      const output = take(stream);
+      return await copies.read(scope.namespace, place, (bytes) => sendBytes(output, bytes), call.signal);
+    }
+    case 'ReadStream ContainerPath': {
+      const { stream, media_type: type } = from<ReadStream>();
+      const place = containerPlace(to<ContainerPath>(), type);
+      return await copies.write(scope.namespace, place, receiveBytes(take(stream)), call.signal);
+    }
     default:
       throw new Failure(
         'not implemented',
         `method Transfer not implemented for ${request.source?.type_url ?? ''} to ${request.destination?.type_url ?? ''}`,
       );
   }
+}
+
+/** What is copied travels as a tar archive; one that comes may be compressed. */
+function containerPlace(wire: ContainerPath, mediaType: string) {
+  if (mediaType !== '' && !/^application\/[a-z0-9.+-]*\btar\b/.test(mediaType))
+    throw invalidArgument(`media type "${mediaType}" of a container's files is not a tar archive's`);
+  const { container_id: container, path, no_walk: alone, preserve_ownership: preserve } = wire;
+  return { container, path, walk: !alone, preserve };
 }
 
 function registryPlace({ reference, resolver }: OCIRegistry, take: Take): RegistryPlace {
