@@ -2,11 +2,11 @@
 //
 // BENCH_REFERENCE=SOCKET   compare with the daemon that listens there
 // BENCH_QUICK=1            small sizes: is everything in place?
-// BENCH_IMAGE_MB, BENCH_CONTAINERS, BENCH_RUNS   single sizes
-// BENCH_ONLY=WORD          only rows whose name has the word: run exec task starts memory import command oci idle restart
+// BENCH_IMAGE_MB, BENCH_IMAGE_FILES, BENCH_CONTAINERS, BENCH_RUNS   single sizes
+// BENCH_ONLY=WORD          only rows whose name has the word: run exec task starts memory import pull command oci idle restart
 import { emptyNamespace } from '../integration/harness/cleanup.ts';
 import { removeNamespaceCgroups } from '../integration/harness/leftovers.ts';
-import { importRow } from './import-row.ts';
+import { importRows, pullRows } from './image-rows.ts';
 import { ociRows } from './oci-rows.ts';
 import { restartRows } from './restart-rows.ts';
 import { commandRow, execRow, idleRows, memoryRows, runRow, startsRow, taskRow, type Sides } from './rows.ts';
@@ -18,7 +18,7 @@ const size = (name: string, whole: number, small: number): number =>
   Number(process.env[name] ?? (quick ? small : whole));
 
 const sizes = { runs: size('BENCH_RUNS', 20, 4), containers: size('BENCH_CONTAINERS', 200, 10) };
-const megabytes = size('BENCH_IMAGE_MB', 500, 24);
+const images = { megabytes: size('BENCH_IMAGE_MB', 500, 24), files: size('BENCH_IMAGE_FILES', 40_000, 2000) };
 const only = process.env['BENCH_ONLY']?.split(',');
 const external = process.env['BENCH_REFERENCE'];
 
@@ -30,7 +30,8 @@ const measurements: Readonly<Record<string, (sides: Sides) => Promise<readonly (
   task: async (sides) => [await taskRow(sides, sizes)],
   starts: async (sides) => [await startsRow(sides, sizes)],
   memory: memoryRows,
-  import: async (sides) => [await importRow(sides, megabytes)],
+  import: (sides) => importRows(sides, images),
+  pull: (sides) => pullRows(sides, images),
   command: async (sides) => [await commandRow(sides, sizes)],
   oci: () => ociRows(sizes.runs),
   restart: (sides) => restartRows(sides, sizes),

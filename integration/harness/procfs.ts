@@ -1,6 +1,9 @@
 // Numbers of a process, from /proc.
 import { readdirSync, readFileSync } from 'node:fs';
 
+/** Of the clock in /proc, a second; the same on every Linux that Node runs on. */
+const TICKS = 100;
+
 /** The parent of a process; 0 when it is gone. */
 export function parentOf(pid: number): number {
   const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
@@ -34,4 +37,14 @@ export function wakeUpsOf(pid: number): number {
     for (const [, count] of status.matchAll(/^voluntary_ctxt_switches:\s+(\d+)/gm)) total += Number(count);
   }
   return total;
+}
+
+/** Seconds of processors that the process has used, user and system, of all its threads. */
+export function processorOf(pid: number): number {
+  const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
+  const [user, system] = stat
+    .slice(stat.lastIndexOf(')') + 2)
+    .split(' ')
+    .slice(11, 13);
+  return (Number(user) + Number(system)) / TICKS;
 }
