@@ -213,9 +213,15 @@ Result<Process> Container::exec(std::string_view process, const Stdio& stdio,
                 options.preserve_fds,
                 state_->options.deadline_ms};
   if (state_->seccomp && !state_->seccomp->empty()) plan.seccomp = &*state_->seccomp;
-  if (options.cgroups.empty()) return start_exec(plan, state_->cgroup);
-  DAVIT_ASSIGN(Cgroup below, state_->cgroup.below(options.cgroups));
-  return start_exec(plan, below);
+  DAVIT_ASSIGN(Cgroup cgroup, state_->cgroup.below(options.cgroups));
+  DAVIT_ASSIGN(Cgroup::Entrance entrance, cgroup.entrance());
+  auto started = start_exec(plan, std::move(entrance));
+  if (started || started.error().code != EBUSY) return started;
+  auto with_init = cgroup.open_below_with(pid());
+  if (!with_init) return started;
+  DAVIT_ASSIGN(entrance, cgroup.entrance());
+  entrance.clone_target = std::move(*with_init);
+  return start_exec(plan, std::move(entrance));
 }
 
 Result<> Container::kill(int signal) {

@@ -3,6 +3,8 @@
 #include <fcntl.h>
 #include <sched.h>
 
+#include <algorithm>
+
 #include "native/kernel/file.h"
 #include "native/oci/json_text.h"
 
@@ -16,6 +18,26 @@ namespace {
 constexpr std::size_t kLargestConfig = 16 << 20;
 constexpr int kAnyNamespace = CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS |
                               CLONE_NEWUSER | CLONE_NEWCGROUP | CLONE_NEWTIME;
+
+// runtime-spec, "Cgroup ownership": the host's id of the user whose program the container runs,
+// when its cgroup is the top of a namespace of its own and to be written to.
+std::optional<uid_t> cgroup_owner(const Spec& spec) {
+  if (!spec.new_namespace(CLONE_NEWCGROUP)) return std::nullopt;
+  bool writable = false;
+  for (const Mount& mount : spec.mounts) {
+    if (mount.destination != "/sys/fs/cgroup") continue;
+    writable = mount.type.starts_with("cgroup") &&
+               std::find(mount.options.begin(), mount.options.end(), "ro") == mount.options.end();
+  }
+  if (!writable) return std::nullopt;
+  const Namespace* user = spec.find_namespace(CLONE_NEWUSER);
+  uid_t uid = spec.process.user.uid;
+  if (user == nullptr) return uid;
+  for (const IdMapping& one : spec.uid_mappings)
+    if (uid >= one.container && uid - one.container < one.size)
+      return one.host + (uid - one.container);
+  return std::nullopt;  // of a namespace that is joined, whose maps the config does not say
+}
 
 }  // namespace
 
@@ -68,6 +90,13 @@ Result<std::optional<Scope>> Container::State::begin_cgroup(const Spec& spec) {
   }
   DAVIT_ASSIGN(cgroup, Cgroup::begin(scope ? scope->cgroups_path() : spec.cgroups_path, options.id,
                                      scope ? &*scope : nullptr));
+  if (auto owner = cgroup_owner(spec)) {
+    if (auto given = cgroup.delegate(*owner); !given) {
+      scope.reset();
+      (void)cgroup.remove();
+      return std::unexpected(std::move(given).error());
+    }
+  }
   file.cgroups = cgroup.paths();
   file.systemd_unit = cgroup.unit();
   return scope;

@@ -70,8 +70,7 @@ auto on_cpus(const BitSet& cpus, const Action& action) -> decltype(action()) {
 
 }  // namespace
 
-Result<Process> start_exec(ExecPlan plan, const Cgroup& cgroup) {
-  DAVIT_ASSIGN(Cgroup::Entrance entrance, cgroup.entrance());
+Result<Process> start_exec(ExecPlan plan, Cgroup::Entrance entrance) {
   DAVIT_ASSIGN(auto ends, kernel::message_pair());
   auto& [own, theirs] = ends;
   DAVIT_ASSIGN(kernel::Child child, on_cpus(plan.process.scheduling.exec_affinity.initial, [&] {

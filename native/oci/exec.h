@@ -24,6 +24,6 @@ struct ExecPlan {
   int preserve_fds = 0;
   int timeout_ms = 0;
 };
-Result<Process> start_exec(ExecPlan plan, const Cgroup& cgroup);
+Result<Process> start_exec(ExecPlan plan, Cgroup::Entrance entrance);
 
 }  // namespace davit::oci

@@ -179,7 +179,7 @@ void cgroup_mount_shows_the_own_cgroup_only() {
                                 "source": "cgroup", "options": ["nosuid", "noexec", "ro"]})");
     CHECK_EQUAL(output_of(bundle,
                           "cd /sys/fs/cgroup; f=memory/tasks; [ -e $f ] || f=cgroup.procs;"
-                          "grep -cx 1 $f; mkdir memory/x x 2>&1 | grep -c Read-only"),
+                          "grep -cx 1 $f; mkdir ${f%/*}/x x 2>&1 | grep -c Read-only"),
                 "1\n2\n");
   }
 }

@@ -233,6 +233,40 @@ Result<Cgroup::Entrance> Cgroup::entrance() const {
   return entrance;
 }
 
+Result<Fd> Cgroup::open_below_with(pid_t init) const {
+  const std::string& own = path_of("");
+  std::string file = "/proc/" + std::to_string(init) + "/cgroup";
+  DAVIT_ASSIGN(std::string text, kernel::read_file(AT_FDCWD, file.c_str()));
+  std::size_t at = text.find("0::");
+  if (own.empty() || at == std::string::npos) return fail(ENOENT, "cgroup v2");
+  std::string path = text.substr(at + 3, text.find('\n', at) - at - 3);
+  // What is below the mount is said by both: the longest beginning of one that the other ends with.
+  if (!own.ends_with(path))
+    for (std::size_t end = path.rfind('/'); end != 0 && end != std::string::npos;
+         end = path.rfind('/', end - 1))
+      if (own.ends_with(path.substr(0, end))) return open_dir(own + path.substr(end));
+  return fail(ENOENT, "a cgroup below \"" + own + '"');
+}
+
+Result<> Cgroup::delegate(uid_t owner) const {
+  if (!unified_) return {};
+  constexpr gid_t kSame = static_cast<gid_t>(-1);
+  // cgroups(7), "Cgroups v2 delegation": what kernels before 4.15 had, which did not say.
+  std::string files = kernel::read_file(AT_FDCWD, "/sys/kernel/cgroup/delegate")
+                          .value_or("cgroup.procs\ncgroup.subtree_control\ncgroup.threads\n");
+  DAVIT_ASSIGN(Fd dir, open_dir(path_of("")));
+  if (::fchown(dir.get(), owner, kSame) != 0) return fail_errno("delegate the cgroup");
+  for (std::string_view rest = files; !rest.empty();) {
+    std::string file(rest.substr(0, rest.find('\n')));
+    rest.remove_prefix(std::min(rest.size(), file.size() + 1));
+    // Files of controllers that are not enabled are not there.
+    if (!file.empty() && ::fchownat(dir.get(), file.c_str(), owner, kSame, 0) != 0 &&
+        errno != ENOENT)
+      return fail_errno("delegate \"" + file + "\" of the cgroup");
+  }
+  return {};
+}
+
 Result<> Cgroup::apply(const Resources& resources, bool with_devices) const {
   if (!unified_)
     for (std::string_view controller : controllers_needed(resources))

@@ -52,6 +52,15 @@ class Cgroup {
   Result<Entrance> entrance() const;
   Result<Fd> clone_target() const;
 
+  // v2's directory takes no process (EBUSY) once the container has handed its controllers on to
+  // cgroups below: the one of these that `init` is in. ENOENT when it is in none.
+  Result<Fd> open_below_with(pid_t init) const;
+
+  // Gives v2's cgroup to a user, as far as the kernel says that this is safe: who may then make
+  // cgroups below and move processes between them, but not change the limits. Nothing on v1, where
+  // it is not.
+  Result<> delegate(uid_t owner) const;
+
   Result<> update(const Resources& resources);
   Result<> freeze(bool frozen) const;  // waits until it is so, at most 2 s
   Result<bool> frozen() const;

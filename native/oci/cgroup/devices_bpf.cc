@@ -12,6 +12,7 @@
 namespace davit::oci {
 namespace {
 
+constexpr char kName[] = "davit_devices";
 constexpr __u8 kType = BPF_REG_2, kAccess = BPF_REG_3, kMajor = BPF_REG_4, kMinor = BPF_REG_5;
 
 bpf_insn instruction(int code, __u8 dst, __u8 src, __s16 offset, __s32 value) {
@@ -82,25 +83,37 @@ Result<Fd> load_program(const std::vector<bpf_insn>& program) {
   attributes.insns = reinterpret_cast<__u64>(program.data());
   attributes.insn_cnt = static_cast<__u32>(program.size());
   attributes.license = reinterpret_cast<__u64>("GPL");
-  std::memcpy(attributes.prog_name, "davit_devices", sizeof "davit_devices");
+  std::memcpy(attributes.prog_name, kName, sizeof kName);
   Fd fd(bpf(BPF_PROG_LOAD, &attributes));
   if (!fd) return fail_errno("load the device filter");
   return fd;
 }
 
-// The program that is attached to the cgroup itself, or an empty Fd.
+// Our program that is attached to the cgroup itself, or an empty Fd. Others (systemd's, say) stay
+// beside it: what one of them denies is denied.
 Fd attached_program(int dir) {
-  __u32 ids[8] = {};
+  __u32 ids[64] = {};  // as many as the kernel lets be there
   bpf_attr attributes;
   std::memset(&attributes, 0, sizeof attributes);
   attributes.query.target_fd = static_cast<__u32>(dir);
   attributes.query.attach_type = BPF_CGROUP_DEVICE;
   attributes.query.prog_ids = reinterpret_cast<__u64>(ids);
   attributes.query.prog_cnt = sizeof ids / sizeof *ids;
-  if (bpf(BPF_PROG_QUERY, &attributes) != 0 || attributes.query.prog_cnt != 1) return Fd();
-  std::memset(&attributes, 0, sizeof attributes);
-  attributes.prog_id = ids[0];
-  return Fd(bpf(BPF_PROG_GET_FD_BY_ID, &attributes));
+  if (bpf(BPF_PROG_QUERY, &attributes) != 0) return Fd();
+  for (__u32 i = 0, count = attributes.query.prog_cnt; i < count; i++) {
+    std::memset(&attributes, 0, sizeof attributes);
+    attributes.prog_id = ids[i];
+    Fd program(bpf(BPF_PROG_GET_FD_BY_ID, &attributes));
+    bpf_prog_info info;
+    std::memset(&info, 0, sizeof info);
+    std::memset(&attributes, 0, sizeof attributes);
+    attributes.info.bpf_fd = static_cast<__u32>(program.get());
+    attributes.info.info_len = sizeof info;
+    attributes.info.info = reinterpret_cast<__u64>(&info);
+    if (bpf(BPF_OBJ_GET_INFO_BY_FD, &attributes) == 0 && std::strcmp(info.name, kName) == 0)
+      return program;
+  }
+  return Fd();
 }
 
 }  // namespace

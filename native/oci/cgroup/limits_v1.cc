@@ -17,7 +17,9 @@ Result<> write_number(int dir, const char* file, const std::optional<T>& value) 
 Result<> apply_cpu(int dir, const CpuResources& cpu) {
   // Raising the period first may be refused for the quota that stands, and the reverse: try again.
   bool period_later = false;
-  if (cpu.shares && *cpu.shares != 0) {
+  // An idle cgroup has no shares: the kernel refuses them.
+  DAVIT_TRY(write_number(dir, "cpu.idle", cpu.idle));
+  if (cpu.shares && *cpu.shares != 0 && cpu.idle.value_or(0) == 0) {
     DAVIT_TRY(write_value(dir, "cpu.shares", std::to_string(*cpu.shares)));
     DAVIT_ASSIGN(std::string kept, kernel::read_file(dir, "cpu.shares"));
     // The kernel clamps silently; a limit that is not what was asked for is an error.
@@ -30,11 +32,12 @@ Result<> apply_cpu(int dir, const CpuResources& cpu) {
     if (!written && !(written.error().code == EINVAL && cpu.quota)) return written;
     period_later = !written;
   }
+  // A burst may not be above the quota that stands, nor a quota below the burst.
+  bool burst_later = cpu.burst && !write_number(dir, "cpu.cfs_burst_us", cpu.burst);
   if (cpu.quota && *cpu.quota != 0)
     DAVIT_TRY(write_value(dir, "cpu.cfs_quota_us", std::to_string(*cpu.quota)));
   if (period_later) DAVIT_TRY(write_value(dir, "cpu.cfs_period_us", std::to_string(*cpu.period)));
-  DAVIT_TRY(write_number(dir, "cpu.cfs_burst_us", cpu.burst));
-  DAVIT_TRY(write_number(dir, "cpu.idle", cpu.idle));
+  if (burst_later) DAVIT_TRY(write_number(dir, "cpu.cfs_burst_us", cpu.burst));
   if (cpu.realtime_period && *cpu.realtime_period != 0)
     DAVIT_TRY(write_value(dir, "cpu.rt_period_us", std::to_string(*cpu.realtime_period)));
   if (cpu.realtime_runtime && *cpu.realtime_runtime != 0)

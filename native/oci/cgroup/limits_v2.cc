@@ -41,9 +41,14 @@ Result<> check_expressible(const Resources& resources) {
 }
 
 Result<> apply_cpu(int dir, const CpuResources& cpu) {
-  if (cpu.shares && *cpu.shares != 0)
-    DAVIT_TRY(write_file(dir, "cpu.weight", std::to_string(cpu_weight(*cpu.shares))));
+  // An idle cgroup has no weight: the kernel refuses one.
   if (cpu.idle) DAVIT_TRY(write_file(dir, "cpu.idle", std::to_string(*cpu.idle)));
+  if (cpu.shares && *cpu.shares != 0 && cpu.idle.value_or(0) == 0)
+    DAVIT_TRY(write_file(dir, "cpu.weight", std::to_string(cpu_weight(*cpu.shares))));
+  // A burst may not be above the quota that stands: the new quota may need it lowered before, or
+  // it the new quota.
+  bool burst_later =
+      cpu.burst && !kernel::write_value(dir, "cpu.max.burst", std::to_string(*cpu.burst));
   bool quota = cpu.quota && *cpu.quota != 0;
   bool period = cpu.period && *cpu.period != 0;
   if (quota || period) {
@@ -51,7 +56,7 @@ Result<> apply_cpu(int dir, const CpuResources& cpu) {
     if (period) value += " " + std::to_string(*cpu.period);
     DAVIT_TRY(write_file(dir, "cpu.max", value));
   }
-  if (cpu.burst) DAVIT_TRY(write_file(dir, "cpu.max.burst", std::to_string(*cpu.burst)));
+  if (burst_later) DAVIT_TRY(write_file(dir, "cpu.max.burst", std::to_string(*cpu.burst)));
   if (!cpu.cpus.empty()) DAVIT_TRY(write_file(dir, "cpuset.cpus", cpu.cpus));
   if (!cpu.mems.empty()) DAVIT_TRY(write_file(dir, "cpuset.mems", cpu.mems));
   return {};
@@ -104,9 +109,11 @@ Result<> apply_io(int dir, const BlockResources& block) {
   }
   for (const BlockDevice& device : block.weight_device) {
     if (device.value == 0) continue;
-    DAVIT_TRY(write_file(dir, "io.bfq.weight",
-                         std::to_string(device.major) + ":" + std::to_string(device.minor) + " " +
-                             std::to_string(device.value)));
+    std::string name = std::to_string(device.major) + ":" + std::to_string(device.minor) + " ";
+    auto bfq = kernel::write_value(dir, "io.bfq.weight", name + std::to_string(device.value));
+    if (!bfq && bfq.error().code != ENOENT) return bfq;
+    if (!bfq)
+      DAVIT_TRY(write_file(dir, "io.weight", name + std::to_string(io_weight(device.value))));
   }
   auto limit = [&](const char* key, const std::vector<BlockDevice>& devices) -> Result<> {
     for (const BlockDevice& device : devices)
