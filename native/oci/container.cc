@@ -85,6 +85,10 @@ Result<std::unique_ptr<Container>> Container::create(const CreateOptions& option
     DAVIT_TRY(let_in(state->cgroup, starting.socket.get()));
     trace::mark("cgroup made");
     state->file.pid = starting.pid();
+    if (spec.rdt) {
+      DAVIT_ASSIGN(state->file.rdt, make_rdt(*spec.rdt, options.id));
+      DAVIT_TRY(join_rdt(state->file.rdt, starting.pid()));
+    }
     DAVIT_ASSIGN(state->file.start_time, kernel::start_time(starting.pid()));
     DAVIT_TRY(write_state(state->state_dir, state->file));
     trace::mark("state written");
@@ -111,6 +115,7 @@ Result<std::unique_ptr<Container>> Container::create(const CreateOptions& option
     // What the failed start has left; its own error is the one to report.
     (void)state->cgroup.kill(SIGKILL);
     (void)state->cgroup.remove();
+    (void)remove_rdt(state->file.rdt);
     // Hooks that have run are owed their counterparts.
     if (hooks_may_run)
       run_poststop(spec.hooks.poststop, state->hook_state.json("stopped", 0), state->warnings);
@@ -213,6 +218,7 @@ Result<Process> Container::exec(std::string_view process, const Stdio& stdio,
                 options.preserve_fds,
                 state_->options.deadline_ms};
   if (state_->seccomp && !state_->seccomp->empty()) plan.seccomp = &*state_->seccomp;
+  plan.rdt = &state_->file.rdt;
   DAVIT_ASSIGN(Cgroup cgroup, state_->cgroup.below(options.cgroups));
   DAVIT_ASSIGN(Cgroup::Entrance entrance, cgroup.entrance());
   auto started = start_exec(plan, std::move(entrance));
@@ -251,6 +257,10 @@ Result<> Container::update(std::string_view resources) {
   return state_->cgroup.update(parsed);
 }
 
+Result<> Container::update_rdt(std::string_view l3_cache, std::string_view mem_bandwidth) {
+  return oci::update_rdt(state_->file.rdt, l3_cache, mem_bandwidth);
+}
+
 Result<std::vector<pid_t>> Container::pids() const {
   return state_->cgroup.pids();
 }
@@ -270,6 +280,7 @@ Result<> Container::destroy() {
   auto left = state_->cgroup.pids();
   if (left && !left->empty()) note(state_->cgroup.kill(SIGKILL));
   note(state_->cgroup.remove());
+  note(remove_rdt(state_->file.rdt));
   trace::mark("cgroup removed");
   run_poststop(state_->poststop, state_->hook_state.json("stopped", 0), state_->warnings);
   note(remove_state(state_->state_dir));
@@ -319,6 +330,7 @@ Result<> destroy_left_behind(const std::string& bundle, const std::string& state
   Cgroup cgroup = Cgroup::reopen(state.cgroups, state.systemd_unit);
   DAVIT_TRY(cgroup.kill(SIGKILL));
   DAVIT_TRY(cgroup.remove());
+  DAVIT_TRY(remove_rdt(state.rdt));
   return remove_state(dir);
 }
 

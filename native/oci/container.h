@@ -114,7 +114,9 @@ class Container {
   Result<> resume();
   Result<bool> paused() const;
   Result<> update(std::string_view resources);  // OCI LinuxResources as JSON
-  Result<std::vector<pid_t>> pids() const;      // in the caller's pid namespace
+  // Schemata of resctrl; an empty one stays as it is. ENOTSUP without linux.intelRdt.
+  Result<> update_rdt(std::string_view l3_cache, std::string_view mem_bandwidth);
+  Result<std::vector<pid_t>> pids() const;  // in the caller's pid namespace
   Result<Stats> stats() const;
   Result<OomWatch> oom_watch() const;
 

@@ -85,6 +85,7 @@ Result<Process> start_exec(ExecPlan plan, Cgroup::Entrance entrance) {
   theirs.reset();
   kernel::let_go_of_seal();
   Starting starting(std::move(child), std::move(own));
+  if (plan.rdt != nullptr) DAVIT_TRY(join_rdt(*plan.rdt, starting.pid()));
   Spec none;  // tells serve that an end now is a death
   DAVIT_TRY(starting.serve({&none, plan.hook_state, plan.seccomp, "running"}, plan.timeout_ms));
   DAVIT_TRY(starting.serve({nullptr, plan.hook_state, plan.seccomp, "running"}, plan.timeout_ms));

@@ -23,6 +23,7 @@ struct ExecPlan {
   std::string id;
   int preserve_fds = 0;
   int timeout_ms = 0;
+  const Rdt* rdt = nullptr;
 };
 Result<Process> start_exec(ExecPlan plan, Cgroup::Entrance entrance);
 

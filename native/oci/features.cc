@@ -37,7 +37,7 @@ std::string linux_json() {
          list(capability_names()) +
          R"(,"cgroup":{"v1":true,"v2":true,"systemd":true,"systemdUser":false,"rdma":true})" +
          R"(,"seccomp":)" + seccomp_json() +
-         R"(,"apparmor":{"enabled":true},"selinux":{"enabled":true},"intelRdt":{"enabled":false},"netDevices":{"enabled":true},"memoryPolicy":{"modes":["MPOL_BIND","MPOL_DEFAULT","MPOL_INTERLEAVE","MPOL_LOCAL","MPOL_PREFERRED","MPOL_PREFERRED_MANY","MPOL_WEIGHTED_INTERLEAVE"],"flags":["MPOL_F_NUMA_BALANCING","MPOL_F_RELATIVE_NODES","MPOL_F_STATIC_NODES"]})" +
+         R"(,"apparmor":{"enabled":true},"selinux":{"enabled":true},"intelRdt":{"enabled":true,"schemata":true,"monitoring":true},"netDevices":{"enabled":true},"memoryPolicy":{"modes":["MPOL_BIND","MPOL_DEFAULT","MPOL_INTERLEAVE","MPOL_LOCAL","MPOL_PREFERRED","MPOL_PREFERRED_MANY","MPOL_WEIGHTED_INTERLEAVE"],"flags":["MPOL_F_NUMA_BALANCING","MPOL_F_RELATIVE_NODES","MPOL_F_STATIC_NODES"]})" +
          R"(,"mountExtensions":{"idmap":{"enabled":true}}})";
 }
 

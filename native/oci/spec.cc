@@ -2,7 +2,6 @@
 
 #include <net/if.h>
 #include <sched.h>
-#include <sys/vfs.h>
 
 #ifndef CLONE_NEWTIME
 #define CLONE_NEWTIME 0x00000080
@@ -228,16 +227,6 @@ Result<> parse_personality(const Value& linux_part, const At& at, Spec& out) {
   return {};
 }
 
-Result<> refuse_rdt(const Value& linux_part, const At& at) {
-  constexpr long kResctrl = 0x7655821;
-  if (json::find(linux_part, "intelRdt") == nullptr) return {};
-  struct statfs fs;
-  bool mounted = ::statfs("/sys/fs/resctrl", &fs) == 0 && fs.f_type == kResctrl;
-  return fail(ENOTSUP, (at / "intelRdt").path +
-                           (mounted ? ": this runtime does not place containers in resctrl groups"
-                                    : ": no resctrl file system is mounted at /sys/fs/resctrl"));
-}
-
 Result<> parse_linux(const Value& config, Spec& out) {
   DAVIT_ASSIGN(const Value* part, json::object(config, "linux", At{}));
   if (part == nullptr) return {};
@@ -264,7 +253,11 @@ Result<> parse_linux(const Value& config, Spec& out) {
   }
   DAVIT_ASSIGN(out.memory_policy, parse_memory_policy(*part, at));
   DAVIT_TRY(parse_net_devices(*part, at, out.net_devices));
-  return refuse_rdt(*part, at);
+  DAVIT_ASSIGN(const Value* rdt, json::object(*part, "intelRdt", at));
+  if (rdt != nullptr) {
+    DAVIT_ASSIGN(out.rdt, parse_rdt(*rdt, at / "intelRdt"));
+  }
+  return {};
 }
 
 }  // namespace

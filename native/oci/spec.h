@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "native/kernel/result.h"
+#include "native/oci/rdt.h"
 #include "native/oci/resources.h"
 #include "native/oci/scheduling.h"
 #include "native/oci/seccomp.h"
@@ -116,6 +117,7 @@ struct Spec {
   std::string rootfs_propagation, mount_label;
   std::optional<std::uint64_t> personality;
   std::optional<MemoryPolicy> memory_policy;
+  std::optional<RdtSpec> rdt;
 
   const Namespace* find_namespace(int flag) const;
   bool new_namespace(int flag) const;

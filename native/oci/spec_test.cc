@@ -41,7 +41,7 @@ void members_are_named() {
       "linux.resources.memory.limit: must be an integer");
   CHECK_CONTAINS(error_of(with(R"("hooks": {"prestart": [{"path": "relative"}]})")),
                  "hooks.prestart[0].path: must be an absolute path");
-  CHECK_CONTAINS(error_of(with(R"("linux": {"intelRdt": {}})")), "linux.intelRdt: ");
+  CHECK_CONTAINS(error_of(with(R"("linux": {"intelRdt": []})")), "linux.intelRdt: ");
 }
 
 void unknown_members_are_ignored() {

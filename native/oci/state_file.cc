@@ -27,6 +27,10 @@ Result<> write_state(const std::string& dir, const StateFile& state) {
       ",\"startTime\":" + std::to_string(state.start_time) +
       ",\"noNewKeyring\":" + (state.no_new_keyring ? "true" : "false") +
       (state.systemd_unit.empty() ? "" : ",\"systemdUnit\":" + json::quote(state.systemd_unit)) +
+      (state.rdt.group.empty() ? ""
+                               : ",\"rdtGroup\":" + json::quote(state.rdt.group) +
+                                     ",\"rdtMonitor\":" + json::quote(state.rdt.monitor) +
+                                     ",\"rdtOwned\":" + (state.rdt.owned ? "true" : "false")) +
       ",\"cgroups\":[";
   for (const std::string& one : state.cgroups) {
     if (text.back() != '[') text += ',';
@@ -51,6 +55,9 @@ Result<StateFile> read_state(const std::string& dir) {
   DAVIT_TRY(json::get(document, "noNewKeyring", at, state.no_new_keyring));
   DAVIT_TRY(json::get(document, "cgroups", at, state.cgroups));
   DAVIT_TRY(json::get(document, "systemdUnit", at, state.systemd_unit));
+  DAVIT_TRY(json::get(document, "rdtGroup", at, state.rdt.group));
+  DAVIT_TRY(json::get(document, "rdtMonitor", at, state.rdt.monitor));
+  DAVIT_TRY(json::get(document, "rdtOwned", at, state.rdt.owned));
   state.pid = static_cast<pid_t>(pid.value_or(-1));
   state.start_time = started.value_or(0);
   return state;

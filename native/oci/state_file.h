@@ -9,6 +9,7 @@
 
 #include "native/kernel/fd.h"
 #include "native/kernel/result.h"
+#include "native/oci/rdt.h"
 
 namespace davit::oci {
 
@@ -22,6 +23,7 @@ struct StateFile {
   std::vector<std::string> cgroups;  // Cgroup::paths()
   bool no_new_keyring = false;
   std::string systemd_unit = {};  // Cgroup::unit()
+  Rdt rdt = {};
 };
 
 Result<> write_state(const std::string& dir, const StateFile& state);

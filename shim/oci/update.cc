@@ -49,9 +49,6 @@ Result<std::string> resources_of(const Options& options) {
     if (path == "-") return kernel::read_all(0, kLargest);
     return kernel::read_file(AT_FDCWD, path.c_str(), kLargest);
   }
-  for (const char* flag : {"l3-cache-schema", "mem-bw-schema"})
-    if (options.has(flag))
-      return fail(0, std::string("--") + flag + ": Intel RDT is not supported");
   std::string out;
   for (const char* group : {"blockIO", "cpu", "memory", "pids"}) {
     std::string members;
@@ -74,6 +71,9 @@ Result<int> update_command(const Call& call) {
   DAVIT_ASSIGN(std::string resources, resources_of(call.options));
   DAVIT_ASSIGN(auto container, oci::Container::load(view.dir));
   DAVIT_TRY(container->update(resources));
+  const Options& options = call.options;
+  if (options.has("l3-cache-schema") || options.has("mem-bw-schema"))
+    DAVIT_TRY(container->update_rdt(options.get("l3-cache-schema"), options.get("mem-bw-schema")));
   return 0;
 }
 

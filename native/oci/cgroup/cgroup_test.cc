@@ -3,6 +3,7 @@
 // and the eBPF device filter are v2's own for real where a cgroup2 is mounted.
 #include <dirent.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -15,6 +16,7 @@
 #include "native/oci/cgroup/devices.h"
 #include "native/oci/cgroup/hierarchy.h"
 #include "native/oci/cgroup/limits.h"
+#include "native/oci/cgroup/oom.h"
 #include "native/oci/testing/bundle.h"
 #include "native/oci/testing/check.h"
 
@@ -142,6 +144,65 @@ void limits_of_v2() {
   }
   CHECK(cpu_weight(2) == 1 && cpu_weight(262144) == 10000);
   CHECK(io_weight(10) == 1 && io_weight(1000) == 10000);
+}
+
+// Weights where BFQ is not the scheduler, an idle cgroup, a burst above the quota that stands.
+void orders_of_v2() {
+  Folder dir;
+  for (const char* name : {"cpu.weight", "cpu.idle", "cpu.max", "cpu.max.burst", "io.weight"})
+    dir.file(name);
+  auto apply = [&](const char* json) {
+    auto applied = apply_limits_v2(dir.fd(), parsed(json));
+    CHECK_EQUAL(applied ? "" : applied.error().text(), "");
+  };
+  apply(R"({"cpu": {"shares": 2, "idle": 1}})");
+  CHECK_EQUAL(dir.read("cpu.idle") + "," + dir.read("cpu.weight"), "1,");
+  apply(R"({"cpu": {"shares": 2, "idle": 0}})");
+  CHECK_EQUAL(dir.read("cpu.idle") + "," + dir.read("cpu.weight"), "0,1");
+  apply(R"({"cpu": {"period": 5000, "burst": 8}})");
+  CHECK_EQUAL(dir.read("cpu.max") + "," + dir.read("cpu.max.burst"), "max 5000,8");
+  apply(R"({"blockIO": {"weightDevice": [{"major": 8, "minor": 1, "weight": 1000}]}})");
+  CHECK_EQUAL(dir.read("io.weight"), "8:1 10000");
+}
+
+// What a kernel says in a cgroup of v2, as it was read from one; and a notice of a kill.
+void statistics_of_v2() {
+  Folder dir;
+  dir.file("cpu.stat", "usage_usec 4000000\nuser_usec 3\nnr_throttled 2\nnr_bursts 1\n");
+  dir.file("memory.stat", "anon 1\nfile 2\n");
+  dir.file("memory.events", "low 0\nhigh 0\nmax 3\noom 1\noom_kill 0\noom_group_kill 0\n");
+  dir.file("memory.current", "5000\n");
+  dir.file("memory.max", "max\n");
+  dir.file("memory.swap.current", "7\n");
+  dir.file("pids.current", "3\n");
+  dir.file("pids.max", "44\n");
+  dir.file("io.stat", "8:16 rbytes=1 wbytes=2 rios=3 wios=4 dbytes=0 dios=0\n254:0 \n");
+  dir.file("memory.pressure",
+           "some avg10=1.50 avg60=0.00 avg300=0.00 total=9\nfull avg10=0.00 avg60=0.00 "
+           "avg300=0.25 total=8\n");
+  dir.file("rdma.current", "mlx4_0 hca_handle=2 hca_object=2000\n");
+  Cgroup cgroup = Cgroup::reopen({"=" + dir.path()});
+  auto stats = cgroup.stats();
+  const auto* v2 = stats ? std::get_if<StatsV2>(&*stats) : nullptr;
+  CHECK(v2 != nullptr);
+  if (v2 == nullptr) return;
+  CHECK(counter(v2->cpu, "usage_usec") == 4'000'000 && counter(v2->cpu, "nr_bursts") == 1);
+  CHECK(counter(v2->memory, "file") == 2 && counter(v2->memory_events, "max") == 3);
+  CHECK(v2->memory_usage == 5000 && v2->memory_limit == UINT64_MAX && v2->swap_usage == 7);
+  CHECK(v2->pids_current == 3 && v2->pids_limit == 44);
+  CHECK(v2->io.size() == 2 && v2->io[0].minor == 16 && v2->io[0].wios == 4);
+  CHECK(v2->memory_psi.some.avg10 == 1.5 && v2->memory_psi.full.total == 8);
+  CHECK(v2->rdma_current.size() == 1 && v2->rdma_current[0].hca_objects == 2000);
+
+  auto watch = watch_oom(cgroup);
+  CHECK(watch && watch->v2 && watch->read().value_or(9) == 0);
+  if (!watch) return;
+  pollfd item = {watch->fd.get(), POLLIN, 0};
+  CHECK(::poll(&item, 1, 0) == 0);
+  // The whole container is killed, as memory.oom.group has it.
+  dir.file("memory.events", "oom 2\noom_kill 5\noom_group_kill 1\n");
+  CHECK(::poll(&item, 1, 1000) == 1 && watch->read().value_or(0) == 5);
+  CHECK(::poll(&item, 1, 0) == 0);
 }
 
 DeviceRule rule(bool allow, char type, std::optional<std::int64_t> major,
@@ -274,6 +335,8 @@ int main() {
   paths();
   hierarchies();
   limits_of_v2();
+  orders_of_v2();
+  statistics_of_v2();
   device_policies();
   life_in_v2();
   inexpressible_in_v2();

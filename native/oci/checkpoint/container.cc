@@ -53,6 +53,10 @@ Result<std::unique_ptr<Container>> Container::restore(const CreateOptions& optio
     DAVIT_TRY(verify_restored(spec, options.bundle, restored.pid, state->cgroup));
     DAVIT_ASSIGN(state->pidfd, kernel::open_pidfd(state->file.pid));
     DAVIT_ASSIGN(state->file.start_time, kernel::start_time(state->file.pid));
+    if (spec.rdt) {
+      DAVIT_ASSIGN(state->file.rdt, make_rdt(*spec.rdt, options.id));
+      DAVIT_TRY(join_rdt(state->file.rdt, state->file.pid));
+    }
     DAVIT_TRY(write_state(state->state_dir, state->file));
     std::string told = hook_state.json("creating", state->file.pid);
     DAVIT_TRY(run_hooks(spec.hooks.prestart, "prestart", told));
@@ -64,6 +68,7 @@ Result<std::unique_ptr<Container>> Container::restore(const CreateOptions& optio
     (void)state->cgroup.kill(SIGKILL);
     if (state->file.pid > 0) (void)kernel::reap(state->file.pid);
     (void)state->cgroup.remove();
+    (void)remove_rdt(state->file.rdt);
     run_poststop(spec.hooks.poststop, hook_state.json("stopped", 0), state->warnings);
     (void)remove_state(state->state_dir);
     return std::unexpected(std::move(launched).error());
