@@ -118,6 +118,7 @@ Result<> Bus::send(std::string_view bytes, long deadline) {
       continue;
     }
     if (n < 0 && errno == EINTR) continue;
+    if (n < 0 && errno == EPIPE) return fail(ECONNRESET, "D-Bus: the peer has gone");
     if (n < 0 && errno != EAGAIN) return fail_errno("D-Bus: send");
     DAVIT_TRY(wait_until(socket_.get(), POLLOUT, deadline));
   }
