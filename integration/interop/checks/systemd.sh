@@ -109,7 +109,7 @@ else fail "$mode: a failed scope of the name" "it is $(of test-one.scope ActiveS
 # A second container of the same scope; runc 1.1 puts it in with the first.
 if [ -n "$ours" ]; then
   ok "$mode: a scope is held" create one
-  refused "$mode: the scope is another's" 'start "test-one.scope".*already' create one two
+  refused "$mode: the scope is another's" 'start .*test-one.scope.*already' create one two
   ok "$mode: the scope is still the first's" oci state one
   ok "$mode: a scope is held: delete" oci delete --force one
 fi
