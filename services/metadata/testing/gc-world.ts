@@ -161,7 +161,7 @@ export async function checkCollector(
       if (!stores.isRefusal(error)) throw error;
       totals.refused += 1;
       if (before !== undefined) least[at]?.set(name, before);
-      if (otherBefore !== undefined) least[at]?.set(other, otherBefore);
+      if (does === 'commit' && otherBefore !== undefined) least[at]?.set(other, otherBefore);
     }
   }
 
