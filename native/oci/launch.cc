@@ -154,12 +154,18 @@ Result<Starting> clone_init(InitPlan& plan, Fd socket, int clone_target, int tim
   if (!plan.namespaces.needs_helper) {
     DAVIT_ASSIGN(kernel::Child child, clone_into(plan.namespaces.fd_of(CLONE_NEWPID), CLONE_NEWPID,
                                                  clone_flags(plan.namespaces), clone_target));
-    if (child.pid == 0) run_init(plan);
+    if (child.pid == 0) {
+      socket.reset();  // the creator's end: who waits at the other would not see it go
+      run_init(plan);
+    }
     return Starting(std::move(child), std::move(socket));
   }
   // No `exec` of a foreign file happens in the helper, so it needs no limits of its own.
   DAVIT_ASSIGN(kernel::Child helper, kernel::clone_process(0));
-  if (helper.pid == 0) help(plan, clone_target);
+  if (helper.pid == 0) {
+    socket.reset();
+    help(plan, clone_target);
+  }
   auto message = kernel::receive_message(socket.get(), timeout_ms);
   pid_t pid = message && message->kind == kInitPid ? ::atoi(message->text.c_str()) : -1;
   if (pid < 0) (void)kernel::signal_pidfd(helper.pidfd.get(), SIGKILL);
