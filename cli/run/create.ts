@@ -6,7 +6,7 @@ import { SPEC_URL, packMessage } from '../../client/any.ts';
 import type { Client } from '../../client/connect.ts';
 import { isNotFound } from '../../client/errors.ts';
 import { hostPlatform, parsePlatform } from '../../client/images/platform.ts';
-import { chainIds, imageTarget, readImage, type ImageDocument } from '../../client/images/resolve.ts';
+import { chainIds, findImage, readImage, type ImageDocument } from '../../client/images/resolve.ts';
 import type { Manifest } from '../../client/images/types.ts';
 import { createLease } from '../../client/lease.ts';
 import { jsonText } from '../../spec/json.ts';
@@ -48,6 +48,7 @@ async function createFromDirectory(client: Client, request: CreateRequest): Prom
   const files: UserFiles =
     request.image === undefined ? { passwd: async () => '', group: async () => '' } : directoryUserFiles(request.image);
   await record(client, request, {
+    name: '',
     image: undefined,
     rootfs: request.image,
     files,
@@ -59,14 +60,14 @@ async function createFromDirectory(client: Client, request: CreateRequest): Prom
 }
 
 /** The lease is made while the image is looked up, and ended while the task is being created. */
-async function createFromImage(root: Client, request: CreateRequest, name: string): Promise<Created> {
+async function createFromImage(root: Client, request: CreateRequest, ref: string): Promise<Created> {
   const { flags, id } = request;
   const platform = flags.platform === undefined ? hostPlatform() : parsePlatform(flags.platform);
   const leasing = createLease(root);
   leasing.catch(() => undefined);
   try {
-    const [target, snapshotter] = await Promise.all([
-      imageTarget(root, name),
+    const [{ name, target }, snapshotter] = await Promise.all([
+      findImage(root, ref),
       defaultSnapshotter(root, flags.snapshotter),
     ]);
     const { manifest, config } = await readImage(root, target, platform);
@@ -76,6 +77,7 @@ async function createFromImage(root: Client, request: CreateRequest, name: strin
       const image = (config.config ?? {}) as ImageConfig;
       const labels = { ...inheritedLabels(image), [STOP_SIGNAL_LABEL]: image.StopSignal || 'SIGTERM' };
       await record(client, request, {
+        name,
         image,
         rootfs: undefined,
         files: snapshotUserFiles(mounts),
@@ -132,6 +134,8 @@ function remapLabels(flags: ContainerValues): Record<string, string> {
 }
 
 interface RecordInputs {
+  /** Of the image; '' when there is none. */
+  readonly name: string;
   readonly image: ImageConfig | undefined;
   readonly rootfs: string | undefined;
   readonly files: UserFiles;
@@ -146,7 +150,7 @@ async function record(client: Client, request: CreateRequest, inputs: RecordInpu
   await client.containers.Create({
     container: {
       id,
-      image: inputs.image === undefined ? '' : (request.image ?? ''),
+      image: inputs.name,
       labels: { ...inputs.labels, ...labelArguments(flags.label) },
       runtime: { name: flags.runtime, options: runtimeOptions(flags) },
       spec: { type_url: SPEC_URL, value: Buffer.from(jsonText(spec)) },

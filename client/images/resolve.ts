@@ -1,9 +1,10 @@
 // From an image's target to the manifest, config and layers for a platform.
 import { createHash } from 'node:crypto';
 import type { Client } from '../connect.ts';
-import { ClientError } from '../errors.ts';
+import { ClientError, isNotFound } from '../errors.ts';
 import { readJson } from './content.ts';
 import { formatPlatform, platformMatch } from './platform.ts';
+import { normalizeReference } from './reference.ts';
 import { isIndex, isManifest, type Descriptor, type Index, type Manifest, type Platform } from './types.ts';
 
 export interface ImageDocument extends Platform {
@@ -17,11 +18,27 @@ export interface ImageDocument extends Platform {
   readonly created?: string;
 }
 
-/** What an image's name stands for. */
-export async function imageTarget(client: Client, name: string): Promise<Descriptor> {
-  const { image } = await client.images.Get({ name });
-  if (!image?.target) throw new ClientError('not found', `image "${name}": not found`);
-  return fromWire(image.target);
+/** The image of that name, or else of what the name is short for. Throws `not found`. */
+export async function findImage(client: Client, ref: string): Promise<{ name: string; target: Descriptor }> {
+  const get = async (name: string) => {
+    const { image } = await client.images.Get({ name });
+    if (!image?.target) throw new ClientError('not found', `image "${name}": not found`);
+    return { name, target: fromWire(image.target) };
+  };
+  try {
+    return await get(ref);
+  } catch (error) {
+    const full = normalizeReference(ref);
+    if (!isNotFound(error) || full === ref) throw error;
+    return await get(full).catch((second: unknown) => {
+      throw isNotFound(second) ? error : second;
+    });
+  }
+}
+
+/** What an image's name, or its short form, stands for. */
+export async function imageTarget(client: Client, ref: string): Promise<Descriptor> {
+  return (await findImage(client, ref)).target;
 }
 
 /** A document that claims to be both an index and a manifest is refused (CVE-2021-41190). */

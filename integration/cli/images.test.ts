@@ -126,11 +126,22 @@ const MOST_OUTPUT = 64 * 1024 * 1024;
   });
 
   it('prunes what no container was made from', () => {
-    const kept = davit(['containers', 'create', 'docker.io/test/layered:latest', 'keeper', 'true']);
+    const kept = davit(['containers', 'create', 'test/layered', 'keeper', 'true']);
     assert.equal(kept.status, 0, kept.stderr);
     const pruned = davit(['images', 'prune', '--all']);
     assert.ok(pruned.stdout.includes(name) && !pruned.stdout.includes('docker.io/test/layered'));
     assert.equal(davit(['images', 'ls', '-q']).stdout, 'docker.io/test/layered:latest\n');
     davit(['containers', 'rm', 'keeper']);
+  });
+
+  it('finds images by the short forms of their names', () => {
+    assert.equal(
+      davit(['tag', 'test/layered', 'docker.io/library/short:latest']).stdout,
+      'docker.io/library/short:latest\n',
+    );
+    assert.match(davit(['images', 'inspect', 'short']).stdout, /^docker\.io\/library\/short:latest\n/);
+    assert.match(davit(['images', 'usage', 'absent']).stderr, /^davit: image "absent": not found\n/);
+    assert.deepEqual(davit(['rmi', '-f', 'short', 'absent']).status, 0);
+    assert.equal(davit(['images', 'ls', '-q']).stdout, 'docker.io/test/layered:latest\n');
   });
 });

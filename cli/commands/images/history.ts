@@ -1,7 +1,4 @@
-import type { Client } from '../../../client/connect.ts';
-import { isNotFound } from '../../../client/errors.ts';
 import { hostPlatform, parsePlatform } from '../../../client/images/platform.ts';
-import { normalizeReference } from '../../../client/images/reference.ts';
 import { imageTarget, readImage } from '../../../client/images/resolve.ts';
 import type { Descriptor } from '../../../client/images/types.ts';
 import { flag } from '../../args/flags.ts';
@@ -30,7 +27,7 @@ export const command = define({
   examples: ['davit history nginx', 'davit images history --no-trunc example.com/app:1'],
   async run(context, flags, [ref]) {
     const client = await context.client();
-    const target = await targetOf(client, required(ref, 'image ref'));
+    const target = await imageTarget(client, required(ref, 'image ref'));
     const platform = flags.platform === undefined ? hostPlatform() : parsePlatform(flags.platform);
     const { manifest, config } = await readImage(client, target, platform);
     const layers = [...manifest.layers];
@@ -58,17 +55,6 @@ export const command = define({
     });
   },
 });
-
-/** By its full name, or as people shorten it. */
-async function targetOf(client: Client, ref: string): Promise<Descriptor> {
-  try {
-    return await imageTarget(client, ref);
-  } catch (error) {
-    const full = normalizeReference(ref);
-    if (!isNotFound(error) || full === ref) throw error;
-    return await imageTarget(client, full);
-  }
-}
 
 /** One line, without what the terminal would take for commands to itself. */
 function shortened(text: string, full: boolean): string {

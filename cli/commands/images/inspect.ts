@@ -1,7 +1,7 @@
 import type { Client } from '../../../client/connect.ts';
 import { children } from '../../../client/images/inspect.ts';
 import { readJson } from '../../../client/images/content.ts';
-import { fromWire } from '../../../client/images/resolve.ts';
+import { findImage, fromWire } from '../../../client/images/resolve.ts';
 import { isConfig, type Descriptor } from '../../../client/images/types.ts';
 import { isNotFound } from '../../../client/errors.ts';
 import { flag } from '../../args/flags.ts';
@@ -15,8 +15,8 @@ export const command = define({
   flags: { content: flag.switch({ help: "show the documents' text too" }), format },
   examples: ['davit images inspect example.com/app:1', 'davit images inspect --content example.com/app:1'],
   async run(context, flags, [ref]) {
-    const name = required(ref, 'image ref');
     const client = await context.client();
+    const { name } = await findImage(client, required(ref, 'image ref'));
     const { image } = await client.images.Get({ name });
     if (image?.target == null) return;
     const tree = await read(client, fromWire(image.target), flags.content);

@@ -1,4 +1,5 @@
 import { isAlreadyExists } from '../../../client/errors.ts';
+import { findImage } from '../../../client/images/resolve.ts';
 import { flag } from '../../args/flags.ts';
 import { define, required } from '../../command.ts';
 import { forEach } from '../../each.ts';
@@ -13,9 +14,9 @@ export const command = define({
   },
   examples: ['davit images tag example.com/app:1 example.com/app:latest', 'davit images tag --force app:2 app:latest'],
   async run(context, flags, [source, ...targets]) {
-    const name = required(source, 'source reference');
     required(targets[0], 'target reference');
     const client = await context.client();
+    const { name } = await findImage(client, required(source, 'source reference'));
     const { image } = await client.images.Get({ name });
     return await forEach(context, targets, async (target) => {
       const tagged = { name: target, target: image?.target, labels: image?.labels };
