@@ -166,7 +166,7 @@ describe('davit', function () {
       davit(['pull', 'localhost:1/x']).stderr,
       /^davit: failed to resolve image: localhost:1\/x:latest: HEAD https:\/\/localhost:1\/.*: nothing listens on localhost:1 /,
     );
-    assert.match(davit(['tasks', 'checkpoint', 'x']).stderr, /needs checkpoints/);
+    assert.match(davit(['tasks', 'checkpoint', 'x']).stderr, /^davit: container "x" .*not found\nhint: /);
     const away = spawnSync(DAVIT, ['--address', '/tmp/no/such.sock', 'version'], {
       encoding: 'utf8',
       timeout: LIMIT_MS,

@@ -28,8 +28,16 @@ export function createSmallDisk(megabytes: number, inodes: number): SmallDisk {
       execFileSync('mount', ['-t', 'tmpfs', '-o', options, 'tmpfs', mountPoint]);
     },
     fill(left = 0) {
-      const { bavail, bsize } = statfsSync(mountPoint);
-      writeFileSync(filler, Buffer.alloc(Math.max(0, bavail * bsize - left)));
+      for (let tries = 3; ; tries -= 1) {
+        const { bavail, bsize } = statfsSync(mountPoint);
+        try {
+          return writeFileSync(filler, Buffer.alloc(Math.max(0, bavail * bsize - left)));
+        } catch (error) {
+          // The daemon took more than `left` meanwhile.
+          if ((error as NodeJS.ErrnoException).code !== 'ENOSPC' || tries === 0) throw error;
+          rmSync(filler);
+        }
+      }
     },
     fillInodes() {
       execFileSync('mkdir', ['-p', `${filler}s`]);

@@ -72,8 +72,16 @@ for (const policy of ['shared', 'isolated'] as const) {
         { name, platforms: [PLATFORM], labels: {}, allMetadata: false, snapshotter },
       );
     const applied = async (): Promise<number> => {
-      const port = [...t.daemon.log().matchAll(/metrics are served.*?port=(\d+)/g)].at(-1)?.[1] ?? '';
-      const text = await (await fetch(`http://127.0.0.1:${port}/v1/metrics`)).text();
+      let text = '';
+      // A daemon that has just started serves clients before its metrics.
+      await eventually('metrics', async () => {
+        const port = [...t.daemon.log().matchAll(/metrics are served.*?port=(\d+)/g)].at(-1)?.[1] ?? '';
+        text = await fetch(`http://127.0.0.1:${port}/v1/metrics`).then(
+          (answer) => answer.text(),
+          () => '',
+        );
+        return text !== '';
+      });
       return Number(/^davit_layers_applied_total (\d+)$/m.exec(text)?.[1]);
     };
     const gets = (name: string): string[] =>
