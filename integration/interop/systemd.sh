@@ -44,6 +44,9 @@ boot() {
     done </proc/self/cgroup
   fi
   mount --bind "$OUT" "$root/run/out" || exit 1
+  # A checkout below /tmp is hidden by now.
+  mkdir -p "$root$here" "$root${RUNTIME%/*}" || exit 1
+  mount --bind "$here" "$root$here" && mount --bind "${RUNTIME%/*}" "$root${RUNTIME%/*}" || exit 1
   rm -rf "$root/etc/systemd/system" && mkdir -p "$root/etc/systemd/system" || exit 1
   unit checks.service <<UNIT
 [Unit]
