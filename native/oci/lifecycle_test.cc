@@ -216,7 +216,7 @@ void a_failing_hook_fails_create() {
   bundle.set("/hooks/createRuntime", "[{\"path\":\"" + bundle.path() + "/hook\"}]");
   CHECK_EQUAL(testing::run(bundle).error,
               "createRuntime hook \"" + bundle.path() + "/hook\": exit status 3: no luck");
-  bundle.prepare("printf '#!/bin/sh\\nsleep 1000\\n' > $B/hook");
+  bundle.prepare("printf '#!/bin/sh\\nexec sleep 1000\\n' > $B/hook");
   bundle.set("/hooks/createRuntime", "[{\"path\":\"" + bundle.path() + "/hook\",\"timeout\":1}]");
   CHECK_CONTAINS(testing::run(bundle).error, "ended by force: connection timed out");
 }
