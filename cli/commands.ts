@@ -50,6 +50,7 @@ const images = noun(['image', 'i'], 'manage images', {
   prune: verb([], 'remove images that nobody uses', () => import('./commands/images/prune.ts')),
   pull,
   push,
+  referrers: verb([], 'list what refers to an image in its registry', () => import('./commands/images/referrers.ts')),
   tag,
   unmount: verb([], 'unmount an image', () => import('./commands/images/unmount.ts')),
   usage: verb([], 'show what an image takes', () => import('./commands/images/usage.ts')),

@@ -1,8 +1,9 @@
 // Files out of and into containers, as tar archives, through the Transfer service.
 import { packMessage } from './any.ts';
-import { receiveBytes, sendBytes } from './bytes.ts';
+import { sendBytes } from './bytes.ts';
 import type { Client } from './connect.ts';
 import { openStream } from './streams.ts';
+import { transferredBytes } from './transferred.ts';
 
 const TYPES = 'containerd.types.transfer';
 const TAR = 'application/x-tar';
@@ -19,21 +20,8 @@ export async function* readPath(
   { container, path }: ContainerPath,
   { walk = true } = {},
 ): AsyncGenerator<Buffer> {
-  const stream = await openStream(client, 'copy');
   const source = packMessage(`${TYPES}.ContainerPath`, { container_id: container, path, no_walk: !walk });
-  const destination = packMessage(`${TYPES}.WriteStream`, { stream: stream.id, media_type: TAR });
-  const done = client.transfer.Transfer({ source, destination });
-  done.catch(() => undefined);
-  try {
-    yield* receiveBytes(stream);
-  } catch (error) {
-    // The call knows better than its stream what went wrong.
-    await done;
-    throw error;
-  } finally {
-    stream.call.cancel();
-  }
-  await done;
+  yield* transferredBytes(client, source, TAR);
 }
 
 /** Unpacks an archive into a directory of the container. `preserve`: with its owners, else all is root's. */

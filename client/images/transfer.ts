@@ -4,7 +4,8 @@ import { packMessage, unpackMessage } from '../any.ts';
 import type { Client } from '../connect.ts';
 import { openStream, type Stream } from '../streams.ts';
 import type { Credentials } from './credentials.ts';
-import type { Platform } from './types.ts';
+import { transferredBytes } from '../transferred.ts';
+import { MEDIA, type Descriptor, type Index, type Platform } from './types.ts';
 
 export interface RegistryOptions {
   /** The full name there. */
@@ -49,6 +50,19 @@ export async function pushImage(client: Client, to: RegistryOptions, options: Pu
   const { name, platforms } = options;
   const store = packMessage(`${TYPES}.ImageStore`, { name, platforms });
   await withRegistry(client, to, (registry) => transfer(client, store, registry, options));
+}
+
+/**
+ * What refers to an image in its registry: signatures, lists of parts. The daemon asks the registry's API of
+ * referrers, or the tag that stands for it. Throws `not found` for no such image there.
+ */
+export async function listReferrers(client: Client, from: RegistryOptions): Promise<readonly Descriptor[]> {
+  const chunks: Buffer[] = [];
+  await withRegistry(client, from, async (source) => {
+    for await (const chunk of transferredBytes(client, source, MEDIA.ociIndex)) chunks.push(chunk);
+  });
+  const { manifests } = JSON.parse(Buffer.concat(chunks).toString('utf8')) as Index;
+  return manifests;
 }
 
 const TYPES = 'containerd.types.transfer';

@@ -2,6 +2,8 @@
 
 export interface Descriptor {
   readonly mediaType: string;
+  /** What it is, where the media type does not say. */
+  readonly artifactType?: string;
   readonly digest: string;
   readonly size: number;
   readonly annotations?: Readonly<Record<string, string>>;

@@ -14,7 +14,6 @@ import { commitContainer } from '../../client/images/commit.ts';
 import { importImages } from '../../client/images/import.ts';
 import { hostPlatform } from '../../client/images/platform.ts';
 import { readImage } from '../../client/images/resolve.ts';
-import { pullImage } from '../../client/images/transfer.ts';
 import { unpack } from '../../client/images/unpack.ts';
 import { createContainer } from '../harness/container.ts';
 import { collect, present } from '../harness/expect.ts';
@@ -24,6 +23,7 @@ import { imageNeeds, layerFolders, unneeded } from '../harness/needed.ts';
 import { seed, startRegistry, wireTo, type TestRegistry, type Wire } from '../harness/registry.ts';
 import { chainId } from '../harness/store.ts';
 import { targetOf } from '../harness/target.ts';
+import { pull as pullPlain } from '../harness/transfer.ts';
 
 const ROUNDS = Number(process.env['IMAGE_CRASHES'] ?? 3);
 const IMAGES = 4;
@@ -81,12 +81,7 @@ type States = Map<string, State>;
     return made;
   }
 
-  const pull = (client: Client, name: string): Promise<void> =>
-    pullImage(
-      client,
-      { reference: name, plainHttp: true, credentials: () => Promise.resolve(undefined) },
-      { name, platforms: [hostPlatform()], labels: {}, allMetadata: false, snapshotter },
-    );
+  const pull = (client: Client, name: string): Promise<void> => pullPlain(client, name, { snapshotter });
 
   /** Under a lease that stays when the work fails, as that of a client does that died, too. */
   async function held<T>(client: Client, work: (client: Client) => Promise<T>): Promise<T> {
@@ -236,13 +231,11 @@ type States = Map<string, State>;
           if (state === 'loading' || state === 'pulling') there.add(name);
         }
         for (const name of states.keys()) states.set(name, there.has(name) ? 'there' : 'gone');
+        // Below what was committed an image's layers stay when the image itself has gone.
         const { snapshots } = await imageNeeds(t.daemon, client);
         for (const [name, { layers }] of images)
-          assert.equal(
-            snapshots.has(chainId(layers.map(({ diffId }) => diffId))),
-            there.has(name),
-            `${name} is unpacked`,
-          );
+          if (there.has(name))
+            assert.ok(snapshots.has(chainId(layers.map(({ diffId }) => diffId))), `${name} is unpacked`);
         // The clients' own, which would end by themselves.
         for (const { id, labels } of (await client.leases.List({})).leases)
           if (!(TRANSFER in labels)) await client.leases.Delete({ id });

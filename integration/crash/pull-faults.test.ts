@@ -7,14 +7,13 @@ import { after, before, describe, it } from 'mocha';
 import type { Client } from '../../client/connect.ts';
 import type { FaultPoint } from '../../services/lib/fault.ts';
 import { collect, fails } from '../harness/expect.ts';
-import { PLATFORM } from '../harness/fake-registry.ts';
-import { pullImage } from '../../client/images/transfer.ts';
 import { useDaemon } from '../harness/fixture.ts';
 import { makeImage, makeLayer, type TestImage } from '../harness/image.ts';
 import { imageNeeds, unneeded } from '../harness/needed.ts';
 import { seed, startRegistry, wireTo, type TestRegistry, type Wire } from '../harness/registry.ts';
 import { chainId } from '../harness/store.ts';
 import { targetOf } from '../harness/target.ts';
+import { pull as pullPlain } from '../harness/transfer.ts';
 
 /** Where it dies, and whether the image is there afterwards. `make soak` tries all, `make test` some. */
 const POINTS: readonly (readonly [point: FaultPoint, image: boolean])[] = [
@@ -63,12 +62,7 @@ const snapshotter = 'overlayfs';
     return image;
   }
 
-  const pull = (client: Client, { name }: TestImage): Promise<void> =>
-    pullImage(
-      client,
-      { reference: name, plainHttp: true, credentials: () => Promise.resolve(undefined) },
-      { name, platforms: [PLATFORM], labels: {}, allMetadata: false, snapshotter },
-    );
+  const pull = (client: Client, { name }: TestImage): Promise<void> => pullPlain(client, name, { snapshotter });
   const hasImage = async (client: Client): Promise<boolean> => (await client.images.List({})).images.length > 0;
   const again = (client: Client): Client => t.newConnection().with({ namespace: client.namespace });
 

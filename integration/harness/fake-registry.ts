@@ -2,9 +2,9 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Client } from '../../client/connect.ts';
 import type { Credentials } from '../../client/images/credentials.ts';
-import { pullImage } from '../../client/images/transfer.ts';
 import { sha256 } from './image.ts';
 import { fakeServer, type Certificate, type FakeServer } from './registry.ts';
+import { pull } from './transfer.ts';
 
 export const TYPES = {
   manifest: 'application/vnd.oci.image.manifest.v1+json',
@@ -12,7 +12,6 @@ export const TYPES = {
   config: 'application/vnd.oci.image.config.v1+json',
   layer: 'application/vnd.oci.image.layer.v1.tar+gzip',
 };
-export const PLATFORM = { os: 'linux', architecture: process.arch === 'x64' ? 'amd64' : process.arch };
 
 export type Answer = (request: IncomingMessage, response: ServerResponse) => void;
 
@@ -49,13 +48,8 @@ export interface FakePull {
 
 /** Pulls what such a registry has as every tag. */
 export function pullFrom(client: Client, host: string, options: FakePull = {}): Promise<void> {
-  const { credentials, snapshotter = 'overlayfs', hostsFolder, tls } = options;
-  const name = `${host}/x/y:1`;
-  return pullImage(
-    client,
-    { reference: name, hostsFolder, plainHttp: tls !== true, credentials: () => Promise.resolve(credentials) },
-    { name, platforms: [PLATFORM], labels: {}, allMetadata: false, snapshotter: snapshotter || undefined },
-  );
+  const { snapshotter = 'overlayfs', ...more } = options;
+  return pull(client, `${host}/x/y:1`, { ...more, snapshotter: snapshotter || undefined });
 }
 
 export const json = (value: object): Buffer => Buffer.from(JSON.stringify(value));

@@ -4,15 +4,13 @@ import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, wr
 import path from 'node:path';
 import { after, afterEach, before, describe, it } from 'mocha';
 import type { Client } from '../../client/connect.ts';
-import { pullImage, pushImage, type PullOptions } from '../../client/images/transfer.ts';
 import { collect, eventually, fails } from '../harness/expect.ts';
 import { useDaemon } from '../harness/fixture.ts';
 import { layeredImage } from '../harness/image.ts';
 import { seed, startRegistry, type TestRegistry } from '../harness/registry.ts';
 import { chainId } from '../harness/store.ts';
 import { targetOf } from '../harness/target.ts';
-
-const HOST_PLATFORM = { os: 'linux', architecture: process.arch === 'x64' ? 'amd64' : process.arch };
+import { pull, push } from '../harness/transfer.ts';
 
 describe('policies for images', () => {
   if (targetOf(process.env) === 'containerd') {
@@ -43,25 +41,6 @@ describe('policies for images', () => {
     rmSync(folder, { recursive: true, force: true });
   });
 
-  const pull = (client: Client, reference: string, more: Partial<PullOptions> = {}) =>
-    pullImage(
-      client,
-      { reference, plainHttp: true, credentials: () => Promise.resolve(undefined) },
-      {
-        name: reference,
-        platforms: [HOST_PLATFORM],
-        labels: {},
-        allMetadata: false,
-        snapshotter: 'overlayfs',
-        ...more,
-      },
-    );
-  const push = (client: Client, name: string, reference: string) =>
-    pushImage(
-      client,
-      { reference, plainHttp: true, credentials: () => Promise.resolve(undefined) },
-      { name, platforms: [] },
-    );
   const collectGarbage = async (client: Client): Promise<void> => {
     const { lease } = await client.leases.Create({});
     await client.leases.Delete({ id: lease?.id ?? '', sync: true });

@@ -7,9 +7,7 @@ import path from 'node:path';
 import { after, before, describe, it } from 'mocha';
 import type { Client } from '../../client/connect.ts';
 import { isNotImplemented } from '../../client/errors.ts';
-import type { Credentials } from '../../client/images/credentials.ts';
 import { imageTarget } from '../../client/images/resolve.ts';
-import { pullImage, pushImage, type PullOptions } from '../../client/images/transfer.ts';
 import { collect, eventually, fails, present } from '../harness/expect.ts';
 import { useDaemon } from '../harness/fixture.ts';
 import { busyboxImage, layeredImage, makeImage, makeLayer, sha256, type TestImage } from '../harness/image.ts';
@@ -17,7 +15,6 @@ import { davitOnly } from '../harness/only.ts';
 import {
   fakeServer,
   makeCertificate,
-  makeToken,
   putManifest,
   seed,
   startRegistry,
@@ -27,8 +24,8 @@ import {
   type Wire,
 } from '../harness/registry.ts';
 import { chainId } from '../harness/store.ts';
+import { HOST_PLATFORM, pull, push } from '../harness/transfer.ts';
 
-const HOST_PLATFORM = { os: 'linux', architecture: process.arch === 'x64' ? 'amd64' : process.arch };
 const MEBIBYTE = 1024 * 1024;
 
 describe('registries', () => {
@@ -58,34 +55,6 @@ describe('registries', () => {
     await registry?.stop();
     rmSync(folder, { recursive: true, force: true });
   });
-
-  interface More extends Partial<PullOptions> {
-    readonly hostsFolder?: string;
-    readonly credentials?: Credentials;
-    /** TLS: where nobody says otherwise, http is tried after https. */
-    readonly tls?: boolean;
-  }
-
-  const pull = (client: Client, reference: string, { hostsFolder, credentials, tls, ...more }: More = {}) =>
-    pullImage(
-      client,
-      { reference, hostsFolder, plainHttp: tls !== true, credentials: () => Promise.resolve(credentials) },
-      {
-        name: reference,
-        platforms: [HOST_PLATFORM],
-        labels: {},
-        allMetadata: false,
-        snapshotter: 'overlayfs',
-        ...more,
-      },
-    );
-
-  const push = (client: Client, name: string, reference: string, credentials?: Credentials) =>
-    pushImage(
-      client,
-      { reference, plainHttp: true, credentials: () => Promise.resolve(credentials) },
-      { name, platforms: [] },
-    );
 
   /** An image that nobody has yet, of one layer that does not compress and so travels for a while. */
   const seedLarge = async (name: string, mebibytes: number): Promise<TestImage> => {
@@ -296,6 +265,19 @@ describe('registries', () => {
     }
     await pull(client, name, { platforms: [], snapshotter: undefined });
     await client.content.Info({ digest: arm.layers[0]?.descriptor.digest ?? '' });
+    const pushed = `${registry.host}/pushed/multi:all`;
+    await push(client, name, pushed);
+    assert.equal(sha256(rawManifest(pushed)), sha256(index));
+    const target = path.join(folder, 'multi');
+    execFileSync('skopeo', ['copy', '--all', '--src-tls-verify=false', `docker://${pushed}`, `dir:${target}`]);
+    const copied = new Set(readdirSync(target));
+    for (const { layers } of [arm, busybox])
+      for (const { descriptor } of layers) assert.ok(copied.has(descriptor.digest.slice('sha256:'.length)));
+    for (const architecture of ['arm64', HOST_PLATFORM.architecture]) {
+      const { config } = architecture === 'arm64' ? arm : busybox;
+      const read = ['inspect', '--raw', '--config', '--tls-verify=false', `--override-arch=${architecture}`];
+      assert.equal(sha256(execFileSync('skopeo', [...read, `docker://${pushed}`])), config.digest);
+    }
   });
 
   describe('with TLS and credentials', () => {
@@ -344,37 +326,6 @@ describe('registries', () => {
         await fails(pull(t.inNewNamespace(), name), 'unauthenticated', /credentials are missing or wrong/);
       } finally {
         await guarded.stop();
-      }
-    });
-
-    it('fetches tokens for what it is about to do', async () => {
-      const signer = makeCertificate(folder, 'signer');
-      const right = `Basic ${Buffer.from(`${USER.username}:${USER.secret}`).toString('base64')}`;
-      const tokens = await fakeServer((request, response) => {
-        if (request.method !== 'GET') return void response.writeHead(405).end();
-        if (request.headers.authorization !== right) return void response.writeHead(401).end('{"details":"who?"}');
-        const scopes = new URL(request.url ?? '', 'http://x').searchParams.getAll('scope').join(' ').split(' ');
-        response.end(JSON.stringify({ token: makeToken(signer, scopes), expires_in: 300 }));
-      });
-      const realm = `http://${tokens.host}/token`;
-      const guarded = await startRegistry({ folder: path.join(folder, 'data'), token: { realm, signer } });
-      try {
-        const name = `${guarded.host}/test/layered:1`;
-        const client = t.inNewNamespace();
-        await pull(client, name, { credentials: USER });
-        const asked = tokens.requests.filter(({ line }) => line.startsWith('GET'));
-        if (t.target === 'davit') assert.equal(asked.length, 1, 'one token for one scope');
-        await push(client, name, `${guarded.host}/token/layered:1`, USER);
-        const wrong = { username: 'alice', secret: 'guess' };
-        if (t.target === 'davit')
-          await fails(
-            pull(t.inNewNamespace(), name, { credentials: wrong }),
-            'unauthenticated',
-            /token for .*: 401 with the credentials given/,
-          );
-      } finally {
-        await guarded.stop();
-        await tokens.close();
       }
     });
 

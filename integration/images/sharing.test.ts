@@ -5,7 +5,6 @@ import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import { after, before, describe, it } from 'mocha';
 import type { Client } from '../../client/connect.ts';
-import { pullImage } from '../../client/images/transfer.ts';
 import { run } from '../harness/container.ts';
 import { eventually, fails } from '../harness/expect.ts';
 import { useDaemon } from '../harness/fixture.ts';
@@ -13,9 +12,9 @@ import { busyboxEntries, makeImage, makeLayer, type TestImage } from '../harness
 import { davitOnly } from '../harness/only.ts';
 import { seed, startRegistry, wireTo, type TestRegistry, type Wire } from '../harness/registry.ts';
 import { chainId } from '../harness/store.ts';
+import { pull as pullPlain } from '../harness/transfer.ts';
 
 const snapshotter = 'overlayfs';
-const PLATFORM = { os: 'linux', architecture: process.arch === 'x64' ? 'amd64' : process.arch };
 const KIBIBYTE = 1024;
 const FAST = 32 * KIBIBYTE * KIBIBYTE;
 
@@ -66,11 +65,7 @@ for (const policy of ['shared', 'isolated'] as const) {
       return image;
     };
     const pull = (client: Client, name: string): Promise<void> =>
-      pullImage(
-        client,
-        { reference: `${wire.host}/${name}:1`, plainHttp: true, credentials: () => Promise.resolve(undefined) },
-        { name, platforms: [PLATFORM], labels: {}, allMetadata: false, snapshotter },
-      );
+      pullPlain(client, `${wire.host}/${name}:1`, { name, snapshotter });
     const applied = async (): Promise<number> => {
       let text = '';
       // A daemon that has just started serves clients before its metrics.

@@ -1,4 +1,4 @@
-// Ways to a registry: with client certificates, through proxies, past one that is busy.
+// Ways to a registry: with client certificates, through proxies, past one that is busy; and what refers to an image there.
 import { strict as assert } from 'node:assert';
 import { randomBytes } from 'node:crypto';
 import { createServer, request as httpRequest, type Server } from 'node:http';
@@ -6,14 +6,16 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
 import path from 'node:path';
 import { after, before, describe, it } from 'mocha';
-import { pullImage, pushImage } from '../../client/images/transfer.ts';
 import type { Client } from '../../client/connect.ts';
+import { davitCommand } from '../harness/davit.ts';
 import { fails } from '../harness/expect.ts';
-import { fakeRegistry, PLATFORM, pullFrom, TYPES } from '../harness/fake-registry.ts';
+import { fakeRegistry, pullFrom, TYPES } from '../harness/fake-registry.ts';
 import { useDaemon } from '../harness/fixture.ts';
-import { makeImage, makeLayer, sha256, type TestImage } from '../harness/image.ts';
+import { makeImage, makeLayer, ociArchive, sha256, type TestImage } from '../harness/image.ts';
+import { importArchive } from '../harness/import.ts';
 import { makeCertificate, seed, startRegistry, type TestRegistry } from '../harness/registry.ts';
 import { targetOf } from '../harness/target.ts';
+import { pull as pullPlain, push } from '../harness/transfer.ts';
 
 /** An HTTP proxy that writes down what it is asked for, and by whom. */
 interface Proxy {
@@ -90,13 +92,8 @@ async function startProxy(server: Server, port: number): Promise<Proxy> {
     writeFileSync(path.join(place, 'hosts.toml'), `server = "https://${host}"\n${text}`);
     return root;
   };
-  const nobody = { credentials: () => Promise.resolve(undefined) };
   const pull = (client: Client, reference: string, hostsFolder?: string): Promise<void> =>
-    pullImage(
-      client,
-      { reference, hostsFolder, plainHttp: hostsFolder === undefined, ...nobody },
-      { name: reference, platforms: [PLATFORM], labels: {}, allMetadata: false, snapshotter: 'overlayfs' },
-    );
+    pullPlain(client, reference, { hostsFolder, tls: hostsFolder !== undefined });
 
   it('shows a client certificate where hosts.toml has one, and says when one is missing', async () => {
     await seedFresh('certified/image');
@@ -176,8 +173,7 @@ async function startProxy(server: Server, port: number): Promise<Proxy> {
     const image = await seedFresh('read/from');
     const name = `${plain.host}/read/from:1`;
     await pull(client, name);
-    const reference = `${plain.host}/read/back:3`;
-    await pushImage(client, { reference, plainHttp: true, ...nobody }, { name, platforms: [] });
+    await push(client, name, `${plain.host}/read/back:3`);
     const base = `http://${plain.host}/v2/read/back`;
     const manifest = await fetch(`${base}/manifests/3`, { headers: { accept: TYPES.manifest } });
     assert.equal(manifest.headers.get('content-type'), TYPES.manifest);
@@ -186,5 +182,58 @@ async function startProxy(server: Server, port: number): Promise<Proxy> {
       assert.equal(sha256(Buffer.from(await (await fetch(`${base}/blobs/${digest}`)).arrayBuffer())), digest);
     const { tags } = (await (await fetch(`${base}/tags/list`)).json()) as { tags: string[] };
     assert.deepEqual(tags, ['3']);
+  });
+
+  it('lists what refers to an image, under a tag where the registry knows no better', async () => {
+    const davit = davitCommand(t);
+    const subject = await seedFresh('referred/image');
+    const repository = `${plain.host}/referred/image`;
+    const name = `${repository}:1`;
+    t.inNewNamespace();
+    const listed = (...args: string[]): string[] =>
+      davit
+        .ok(['images', 'referrers', '--plain-http', '--quiet', ...args, name])
+        .split('\n')
+        .filter((line) => line !== '');
+    assert.deepEqual(listed(), []);
+    const pushed: string[] = [];
+    for (const kind of ['signature', 'parts']) {
+      const signature = makeImage(`example.com/${kind}:1`, [makeLayer([{ name: kind, content: kind }])]);
+      const { config, layers } = signature;
+      const manifest = Buffer.from(
+        JSON.stringify({
+          schemaVersion: 2,
+          mediaType: signature.manifest.mediaType,
+          artifactType: `application/x-${kind}`,
+          config,
+          layers: layers.map(({ descriptor }) => descriptor),
+          subject: subject.manifest,
+        }),
+      );
+      const digest = sha256(manifest);
+      const blobs = new Map([...signature.blobs, [digest, manifest]]);
+      const target = { ...signature.manifest, digest, size: manifest.length };
+      await importArchive(t.client, ociArchive([{ ...signature, manifest: target, blobs }]));
+      await push(t.client, signature.name, `${repository}:${kind}`);
+      pushed.push(digest);
+    }
+    // Once more: it is on the list already.
+    await push(t.client, 'example.com/parts:1', `${repository}:parts`);
+    assert.deepEqual(listed(), pushed);
+    assert.deepEqual(listed('--artifact-type', 'application/x-parts'), pushed.slice(1));
+    const tag = `http://${plain.host}/v2/referred/image/manifests/${subject.manifest.digest.replace(':', '-')}`;
+    const answer = await fetch(tag, { headers: { accept: TYPES.index } });
+    const { manifests } = (await answer.json()) as { manifests: { digest: string; artifactType: string }[] };
+    assert.deepEqual(
+      manifests.map(({ digest, artifactType }) => [digest, artifactType]),
+      [
+        [pushed[0], 'application/x-signature'],
+        [pushed[1], 'application/x-parts'],
+      ],
+    );
+    await pullPlain(t.inNewNamespace(), `${repository}@${pushed[0]}`, { snapshotter: undefined });
+    const missing = davit.run(['images', 'referrers', '--plain-http', `${repository}:missing`]);
+    assert.deepEqual([missing.status, missing.stderr.trim().split('\n').length], [1, 1]);
+    assert.match(missing.stderr, /missing: 404: .*MANIFEST_UNKNOWN/);
   });
 });

@@ -92,6 +92,12 @@ export interface Transfers {
   import(scope: Scope, from: ArchiveSource, to: StorePlace, report: Report, signal: AbortSignal): Promise<void>;
   /** Sends images as an archive. Throws `not found` for an image, and for content that is wanted and not here. */
   export(scope: Scope, from: StorePlace, to: ArchiveTarget, report: Report): Promise<void>;
+  /** Sends the index of what refers to an image in its registry. */
+  referrers(
+    from: RegistryPlace,
+    send: (bytes: AsyncIterable<Uint8Array>) => Promise<void>,
+    signal: AbortSignal,
+  ): Promise<void>;
   /** Stores what an image points to under further names. Throws `not found`. */
   tag(scope: Scope, from: StorePlace, to: StorePlace): Promise<void>;
 }

@@ -6,6 +6,8 @@ import type { Platform } from '../lib/platforms.ts';
 
 export interface Descriptor {
   readonly mediaType: string;
+  /** What it is, where the media type does not say. */
+  readonly artifactType?: string;
   readonly digest: string;
   readonly size: number;
   readonly annotations?: Readonly<Record<string, string>>;
@@ -146,7 +148,7 @@ function objectOf(value: unknown): Json | undefined {
 /** Throws `invalid argument` for what is no descriptor; `what` begins the message. */
 export function descriptorOf(value: unknown, what: string): Descriptor {
   const object = objectOf(value);
-  const { mediaType, size, annotations, platform, urls } = object ?? {};
+  const { mediaType, artifactType, size, annotations, platform, urls } = object ?? {};
   if (object === undefined || typeof mediaType !== 'string' || mediaType.length > MAX_TYPE)
     throw invalidArgument(`${what} is no descriptor`);
   if (typeof size !== 'number' || !Number.isSafeInteger(size) || size < 0) {
@@ -156,6 +158,7 @@ export function descriptorOf(value: unknown, what: string): Descriptor {
   const given = objectOf(platform);
   return {
     mediaType,
+    ...(typeof artifactType === 'string' && artifactType.length <= MAX_TYPE ? { artifactType } : {}),
     digest: digestOf(object['digest'], what),
     size,
     ...(texts.length === 0 ? {} : { annotations: Object.fromEntries(texts) as Record<string, string> }),

@@ -1,5 +1,6 @@
 // One job at a time per key, however many want its result: the first one does the work, the others
 // wait. When the one who works gives up, the next one begins.
+import { orAborted } from '../lib/aborted.ts';
 
 export interface Jobs {
   /**
@@ -33,13 +34,4 @@ export function createJobs(): Jobs {
       }
     },
   };
-}
-
-/** Rejects with the signal's reason when that aborts first. */
-function orAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const aborted = (): void => reject(signal.reason as Error);
-    signal.addEventListener('abort', aborted, { once: true });
-    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', aborted));
-  });
 }

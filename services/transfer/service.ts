@@ -24,6 +24,7 @@ import type { RegistryPlace, Report, Transfers } from './api.ts';
 import { askOver } from './ask.ts';
 import { receiveBytes, sendBytes } from './bytes.ts';
 import { platformFromWire, progressToWire, storeFromWire } from './convert.ts';
+import { MEDIA } from './documents.ts';
 
 const PREFIX = 'containerd.types.transfer.';
 
@@ -80,6 +81,13 @@ async function run(
     case 'ImageStore OCIRegistry': {
       const place = registryPlace(to<OCIRegistry>(), take);
       return await transfers.push(scope, storeFromWire(from<ImageStore>()), place, report, call.signal);
+    }
+    case 'OCIRegistry WriteStream': {
+      const { stream, media_type: type } = to<WriteStream>();
+      if (type !== MEDIA.ociIndex) throw invalidArgument(`media type "${type}" of referrers is not ${MEDIA.ociIndex}`);
+      const output = take(stream);
+      const place = registryPlace(from<OCIRegistry>(), take);
+      return await transfers.referrers(place, (bytes) => sendBytes(output, bytes), call.signal);
     }
     case 'ImageImportStream ImageStore': {
       const { stream, force_compress: compress } = from<ImageImportStream>();

@@ -16,6 +16,7 @@ import { createJobs } from './jobs.ts';
 import { createHold } from './lease.ts';
 import { createPull } from './pull.ts';
 import { createPush } from './push.ts';
+import { createReferrers } from './referrers.ts';
 import { createRepositories } from './repositories.ts';
 import { createTag } from './tag.ts';
 import { createUnpacker } from './unpack.ts';
@@ -69,6 +70,7 @@ export function createTransfers(deps: TransfersDeps, options: TransfersOptions):
     push: createPush({ ...deps, upload: createUploader(content), open, maxUploads: options.maxUploads }),
     import: createImport({ ...deps, hold, unpackImage }),
     export: createExport({ ...deps, hold }),
+    referrers: createReferrers(open),
     tag: createTag(deps.images),
   };
 }

@@ -3,6 +3,7 @@ import { imageTarget, readImage } from '../../../client/images/resolve.ts';
 import type { Descriptor } from '../../../client/images/types.ts';
 import { flag } from '../../args/flags.ts';
 import { define, required } from '../../command.ts';
+import { oneLine } from '../../output/line.ts';
 import { listFlags, printList } from '../../output/list.ts';
 import { NARROW } from '../../output/table.ts';
 import { age, binarySize } from '../../output/units.ts';
@@ -48,17 +49,10 @@ export const command = define({
           ? '-'
           : `${age({ seconds: String(Math.floor(Date.parse(created) / 1000)), nanos: 0 })} ago`,
         layer === undefined ? '0.0 B' : binarySize(layer.size),
-        shortened(by, flags['no-trunc']),
+        flags['no-trunc'] ? oneLine(by) : oneLine(by, MAX_COMMAND),
       ],
       style: NARROW,
       json: ({ layer, created, by }) => ({ layer: layer?.digest, size: layer?.size ?? 0, created, createdBy: by }),
     });
   },
 });
-
-/** One line, without what the terminal would take for commands to itself. */
-function shortened(text: string, full: boolean): string {
-  // eslint-disable-next-line no-control-regex
-  const line = text.replace(/[\s\u0000-\u001f\u007f-\u009f]+/g, ' ').trim();
-  return full || line.length <= MAX_COMMAND ? line : `${line.slice(0, MAX_COMMAND - 1)}…`;
-}

@@ -79,6 +79,57 @@ describe('authorization', () => {
     assert.deepEqual([sent.length, asked.length], [1, 1]);
   });
 
+  it('goes on for who still waits when the first caller has gone, and for nobody else', async () => {
+    const answers: ((answer: Answer) => void)[] = [];
+    const signals: AbortSignal[] = [];
+    const http: Http = {
+      exchange(_exchange, bounded) {
+        signals.push(bounded);
+        return new Promise((resolve, reject) => {
+          answers.push(resolve);
+          bounded.addEventListener('abort', () => reject(bounded.reason as Error));
+        });
+      },
+      close: () => undefined,
+    };
+    const auth = createAuthorizer({ http, credentials: () => Promise.resolve(undefined) });
+    const a = target('a.example.com', 'repository:x:pull');
+    await auth.refused(a, bearer('https://auth.example.com/t'), undefined, signal);
+    const callers = [new AbortController(), new AbortController()];
+    const asked = callers.map((each) => auth.authorization(a, each.signal));
+    await new Promise(setImmediate);
+    callers[0]?.abort(new Error('gone'));
+    await assert.rejects(asked[0] ?? Promise.resolve(), /^Error: gone$/);
+    assert.equal(signals[0]?.aborted, false);
+    answers[0]?.(answer(200, '{"token":"late"}'));
+    assert.equal(await asked[1], 'Bearer late');
+    assert.equal(answers.length, 1);
+
+    const other = { ...a, scopes: ['repository:y:pull'] };
+    const last = new AbortController();
+    const alone = auth.authorization(other, last.signal);
+    await new Promise(setImmediate);
+    last.abort(new Error('gone'));
+    await assert.rejects(alone, /gone/);
+    assert.equal(signals[1]?.aborted, true);
+    const next = auth.authorization(other, signal);
+    await new Promise(setImmediate);
+    answers[2]?.(answer(200, '{"token":"anew"}'));
+    assert.equal(await next, 'Bearer anew');
+  });
+
+  it('goes on with the identity token that a service hands out in place of ours', async () => {
+    const { auth, sent } = setUp({ kind: 'refresh', token: 'first' }, (count) =>
+      answer(200, `{"access_token":"t","refresh_token":"next${count}"}`),
+    );
+    const a = target('a.example.com', 'repository:x:pull');
+    await auth.refused(a, bearer('https://auth.example.com/t'), undefined, signal);
+    await auth.authorization(a, signal);
+    await auth.authorization({ ...a, scopes: ['repository:y:pull'] }, signal);
+    const tokens = sent.map(({ body }) => new URLSearchParams((body as Buffer).toString()).get('refresh_token'));
+    assert.deepEqual(tokens, ['first', 'next1']);
+  });
+
   it('fetches a new token when one was refused', async () => {
     const { auth } = setUp(undefined);
     const a = target('a.example.com', 'repository:x:pull');

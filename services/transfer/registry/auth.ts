@@ -6,6 +6,7 @@ import { parseChallenges, type Challenge } from './challenge.ts';
 import type { Answer, Http, TlsOptions } from './http.ts';
 import { readLimited } from './limited.ts';
 import { within } from './patience.ts';
+import { createShared, type Shared } from './shared.ts';
 
 export type Credentials =
   | { readonly kind: 'password'; readonly username: string; readonly secret: string }
@@ -51,7 +52,7 @@ interface HostState {
   /** By scopes. */
   readonly tokens: Map<string, Token>;
   /** By scopes, so that requests side by side ask once. */
-  readonly fetching: Map<string, Promise<Token>>;
+  readonly fetching: Shared<Token>;
 }
 
 const MAX_TOKEN_ANSWER = 1024 * 1024;
@@ -70,20 +71,18 @@ export function createAuthorizer(deps: AuthDeps): Authorizer {
     const key = scopes.join(' ');
     const known = state.tokens.get(key);
     if (known !== undefined && known.expires > Date.now() + MARGIN_MS) return known.value;
-    let fetching = state.fetching.get(key);
-    if (fetching === undefined) {
-      fetching = within(TOKEN_MS, `token for ${target.host}`, signal, (bounded) =>
+    const fresh = await state.fetching.get(key, signal, (joint) =>
+      within(TOKEN_MS, `token for ${target.host}`, joint, (bounded) =>
         fetchToken(http, target, state, scopes, bounded),
-      ).finally(() => state.fetching.delete(key));
-      state.fetching.set(key, fetching);
-    }
-    const fresh = await fetching;
+      ),
+    );
     state.tokens.set(key, fresh);
     return fresh.value;
   }
 
   async function begin(host: string, challenge: Challenge, headers: readonly string[]): Promise<HostState> {
-    return { challenge, credentials: await deps.credentials(host, headers), tokens: new Map(), fetching: new Map() };
+    const credentials = await deps.credentials(host, headers);
+    return { challenge, credentials, tokens: new Map(), fetching: createShared() };
   }
 
   return {
@@ -137,10 +136,11 @@ function basic(username: string, secret: string): string {
 async function fetchToken(
   http: Http,
   target: AuthTarget,
-  { challenge, credentials }: HostState,
+  state: HostState,
   scopes: readonly string[],
   signal: AbortSignal,
 ): Promise<Token> {
+  const { challenge, credentials } = state;
   const realm = challenge.parameters.get('realm') ?? '';
   const url = URL.canParse(realm) ? new URL(realm) : undefined;
   const where = `token for ${target.host} from "${realm}"`;
@@ -194,7 +194,10 @@ async function fetchToken(
       answer.status === 401 ? 'unauthenticated' : answer.status === 403 ? 'permission denied' : 'unavailable';
     throw new Failure(kind, `${where}: ${answer.status} ${who}${shown(text)}: ${kind}`);
   }
-  return tokenIn(text, where);
+  const { token, refresh } = tokenIn(text, where);
+  // Who hands out a new identity token may take no other from now on.
+  if (credentials?.kind === 'refresh' && refresh !== undefined) state.credentials = { kind: 'refresh', token: refresh };
+  return token;
 }
 
 /** A skipped verification holds for the registry's own token service too; its authorities do as well, client keys do not. */
@@ -202,14 +205,17 @@ function tlsForRealm(tls: TlsOptions | undefined): TlsOptions | undefined {
   return tls === undefined ? undefined : { ...tls, client: [] };
 }
 
-function tokenIn(text: string, where: string): Token {
-  const { token, access_token: access, expires_in: life } = objectIn(text);
+function tokenIn(text: string, where: string): { token: Token; refresh: string | undefined } {
+  const { token, access_token: access, expires_in: life, refresh_token: refresh } = objectIn(text);
   const value = token || access;
   if (typeof value !== 'string' || !/^[\x21-\x7e]+$/.test(value)) {
     throw new Failure('unauthenticated', `${where}: the answer has no token: unauthenticated`);
   }
   const seconds = typeof life === 'number' ? Math.max(life, DEFAULT_LIFE_S) : DEFAULT_LIFE_S;
-  return { value, expires: Date.now() + seconds * 1000 };
+  return {
+    token: { value, expires: Date.now() + seconds * 1000 },
+    refresh: typeof refresh === 'string' && refresh !== '' ? refresh : undefined,
+  };
 }
 
 /** Empty for anything but a JSON object. */

@@ -88,19 +88,75 @@ describe('the client of registries', () => {
   });
 
   it('finds referrers by their API, or by the tag that older registries keep', async () => {
-    const index = '{"schemaVersion":2,"manifests":[]}';
+    const one = { ...BLOB, artifactType: 'application/x-one' };
+    const two = { ...BLOB, artifactType: 'application/x-two' };
+    const index = (...manifests: object[]): string => JSON.stringify({ schemaVersion: 2, manifests });
+    const path = `/v2/a/b/referrers/${BLOB.digest}`;
     const now = await serve((request, response) => {
-      if (request.url === `/v2/a/b/referrers/${BLOB.digest}`) response.end(index);
+      if (request.url === path) response.setHeader('link', `<${path}?page=2>; rel="next"`).end(index(one));
+      else if (request.url === `${path}?page=2`) response.end(index(two));
       else response.writeHead(404).end();
     });
-    assert.equal((await repository(now.host).referrers(BLOB.digest, signal))?.toString(), index);
+    assert.deepEqual(await repository(now.host).referrers(BLOB.digest, signal), [one, two]);
     const before = await serve((request, response) => {
-      if (request.url === `/v2/a/b/manifests/${BLOB.digest.replace(':', '-')}`) response.end(index);
+      if (request.url === `/v2/a/b/manifests/${BLOB.digest.replace(':', '-')}`) response.end(index(one));
       else response.writeHead(404).end();
     });
-    assert.equal((await repository(before.host).referrers(BLOB.digest, signal))?.toString(), index);
+    assert.deepEqual(await repository(before.host).referrers(BLOB.digest, signal), [one]);
     const none = await serve((_request, response) => void response.writeHead(404).end());
-    assert.equal(await repository(none.host).referrers(BLOB.digest, signal), undefined);
+    assert.deepEqual(await repository(none.host).referrers(BLOB.digest, signal), []);
+    const elsewhere = await serve((_request, response) => {
+      response.setHeader('link', '<http://127.0.0.1:1/next>; rel="next"').end(index(one));
+    });
+    await assert.rejects(
+      repository(elsewhere.host).referrers(BLOB.digest, signal),
+      /goes on at "http:\/\/127\.0\.0\.1:1/,
+    );
+    const endless = await serve((request, response) => {
+      response.setHeader('link', `<${request.url ?? ''}>; rel="next"`).end(index(one));
+    });
+    const warnings: Error[] = [];
+    const warned = (warning: Error): void => void warnings.push(warning);
+    process.on('warning', warned);
+    await assert.rejects(repository(endless.host).referrers(BLOB.digest, signal), /resource exhausted$/);
+    process.off('warning', warned);
+    assert.deepEqual(warnings, [], 'a connection for all pages, and nothing that piles up on it');
+  });
+
+  it('lists what it pushes under its subject’s tag where the registry does not', async () => {
+    const manifest = { artifactType: 'application/x-signature', config: { mediaType: 'x' }, subject: BLOB };
+    const body = Buffer.from(JSON.stringify(manifest));
+    const own = { mediaType: 'application/vnd.oci.image.manifest.v1+json', digest: digestOf(body), size: body.length };
+    const push = async (answer: (line: string, response: ServerResponse) => void): Promise<string[]> => {
+      const puts: string[] = [];
+      const { host } = await serve((request, response) => {
+        let sent = '';
+        request.on('data', (chunk: Buffer) => (sent += chunk.toString()));
+        request.on('end', () => {
+          const line = `${request.method} ${(request.url ?? '').replace('/v2/a/b/', '')}`;
+          if (request.method === 'PUT') puts.push(`${line} ${sent}`);
+          answer(line, response);
+          if (!response.writableEnded) response.writeHead(request.method === 'PUT' ? 201 : 404).end();
+        });
+      });
+      await repository(host).putManifest('1', own, body, signal);
+      return puts;
+    };
+    const tag = `PUT manifests/${BLOB.digest.replace(':', '-')} `;
+    const [, listed = ''] = await push(() => undefined);
+    assert.ok(listed.startsWith(tag));
+    const [{ artifactType, digest }] = (
+      JSON.parse(listed.slice(tag.length)) as { manifests: [typeof manifest & typeof own] }
+    ).manifests;
+    assert.deepEqual([artifactType, digest], ['application/x-signature', own.digest]);
+    const knows = await push((line, response) => {
+      if (line.startsWith('PUT')) response.writeHead(201, { 'oci-subject': BLOB.digest }).end();
+    });
+    assert.equal(knows.length, 1);
+    const again = await push((line, response) => {
+      if (line.startsWith('GET manifests/sha256-')) response.end(`{"manifests":[${JSON.stringify(own)}]}`);
+    });
+    assert.equal(again.length, 1);
   });
 
   it('resumes an upload where the registry knows how far it is', async () => {

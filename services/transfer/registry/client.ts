@@ -12,6 +12,7 @@ import { createHttp, type Answer, type Exchange, type Http } from './http.ts';
 import { readLimited } from './limited.ts';
 import { within } from './patience.ts';
 import { createPusher, type Pusher, type SendPush } from './push.ts';
+import { isWithoutApi, referrersByApi, referrersByTag } from './referrers.ts';
 import { createRetries } from './retry.ts';
 
 export interface RepositoryOptions extends HostsOptions {
@@ -35,8 +36,8 @@ export interface Repository extends Pusher {
   resolve(signal: AbortSignal): Promise<Descriptor>;
   /** The blob's bytes from `offset` on, or from an earlier place where the registry cannot do that. */
   blob(descriptor: Descriptor, offset: number, signal: AbortSignal): Promise<BlobBody>;
-  /** What refers to the digest, by the referrers API or its tag. */
-  referrers(digest: string, signal: AbortSignal): Promise<Buffer | undefined>;
+  /** What refers to the digest, by the API of referrers or, where there is none, by the tag that stands for it. */
+  referrers(digest: string, signal: AbortSignal): Promise<readonly Descriptor[]>;
   close(): void;
 }
 
@@ -137,6 +138,12 @@ export function createRepository(reference: Reference, options: RepositoryOption
     return url;
   }
 
+  function placeOf(host: RegistryHost, path: string | URL): URL {
+    const url = path instanceof URL ? path : urlOf(host, path);
+    if (plain.has(host)) url.protocol = 'http:';
+    return url;
+  }
+
   async function hostsFor(capability: Capability): Promise<readonly RegistryHost[]> {
     hosts ??= registryHosts(registry, options);
     const able = (await hosts).filter(({ capabilities }) => capabilities.has(capability));
@@ -167,7 +174,13 @@ export function createRepository(reference: Reference, options: RepositoryOption
     throw together(failures);
   }
 
-  const get = (host: RegistryHost, path: string, headers: Record<string, string>, signal: AbortSignal, retry = true) =>
+  const get = (
+    host: RegistryHost,
+    path: string | URL,
+    headers: Record<string, string>,
+    signal: AbortSignal,
+    retry = true,
+  ) =>
     createRetries(retry ? undefined : 0).run(signal, () =>
       ask(host, { method: 'GET', path, headers, accept: [200, 206], scopes: pullScopes }, signal),
     );
@@ -241,9 +254,7 @@ export function createRepository(reference: Reference, options: RepositoryOption
     const scopes = [`repository:${repository}:pull,push`];
     if (from !== undefined) scopes.push(`repository:${from}:pull`);
     const answer = await ask(host, { ...request, headers, scopes: scopes.sort() }, signal);
-    const url = request.path instanceof URL ? request.path : urlOf(host, request.path);
-    if (plain.has(host)) url.protocol = 'http:';
-    return { answer, url };
+    return { answer, url: placeOf(host, request.path) };
   };
 
   return {
@@ -267,22 +278,18 @@ export function createRepository(reference: Reference, options: RepositoryOption
     },
 
     async referrers(digest, signal) {
-      const read = async (host: RegistryHost, path: string): Promise<Buffer> => {
-        const answer = await get(host, path, { accept: MEDIA.ociIndex }, signal);
-        return readLimited(answer.body, MAX_DOCUMENT, `referrers of ${digest}`);
-      };
-      try {
-        return await askAny('referrers', signal, (host) => read(host, `/referrers/${digest}`));
-      } catch (error) {
-        if (kindOf(error) !== 'not found') throw error;
-      }
-      // Registries from before that API keep a list under a tag.
-      try {
-        return await askAny('pull', signal, (host) => read(host, `/manifests/${digest.replace(':', '-')}`));
-      } catch (error) {
-        if (kindOf(error) !== 'not found') throw error;
-        return undefined;
-      }
+      const from = (host: RegistryHost) => async (path: string | URL) => ({
+        answer: await get(host, path, { accept: MEDIA.ociIndex }, signal),
+        url: placeOf(host, path),
+      });
+      return await askAny('referrers', signal, async (host) => {
+        try {
+          return await referrersByApi(digest, from(host));
+        } catch (error) {
+          if (!isWithoutApi(error)) throw error;
+          return await referrersByTag(digest, from(host));
+        }
+      });
     },
 
     close: () => http.close(),

@@ -119,8 +119,9 @@ export function createHttp(environment: NodeJS.ProcessEnv, silence = SILENCE_MS)
         signal.addEventListener('abort', abort, { once: true });
         request.setTimeout(silence, () => request.destroy(late('answer', silence)));
         request.once('socket', (socket) => {
+          // One that is kept alive sees many requests, and no further connect.
           if (!socket.connecting) clearTimeout(dial);
-          socket.once(url.protocol === 'https:' ? 'secureConnect' : 'connect', () => clearTimeout(dial));
+          else socket.once(url.protocol === 'https:' ? 'secureConnect' : 'connect', () => clearTimeout(dial));
         });
         request.once('error', (error) => {
           done();

@@ -3,6 +3,7 @@ import { digestOf } from '../../lib/digest.ts';
 import { Failure, isNotFound } from '../../lib/errors.ts';
 import type { Descriptor } from '../documents.ts';
 import type { Answer, Exchange } from './http.ts';
+import { listUnderTag, subjectOf } from './referrers.ts';
 import { createRetries } from './retry.ts';
 
 export interface PushRequest {
@@ -36,7 +37,10 @@ export interface Pusher {
   upload(session: URL, upload: UploadBytes, signal: AbortSignal): Promise<void>;
   /** How far an upload that was cut is; undefined when it is to begin anew. */
   uploadStatus(session: URL, signal: AbortSignal): Promise<{ session: URL; offset: number } | undefined>;
-  /** Resolves with whether it was sent; not when the registry has just this under the name. */
+  /**
+   * Resolves with whether it was sent; not when the registry has just this under the name. One that refers to another
+   * is put on the other's list.
+   */
   putManifest(name: string, descriptor: Descriptor, body: Buffer, signal: AbortSignal): Promise<boolean>;
 }
 
@@ -103,16 +107,24 @@ export function createPusher(send: SendPush): Pusher {
       }
     },
 
-    async putManifest(name, { mediaType, digest }, body, signal) {
+    async putManifest(name, descriptor, body, signal) {
+      const { mediaType, digest } = descriptor;
       if (digestOf(body) !== digest && digest.startsWith('sha256:')) {
         throw new Failure('data loss', `content ${digest} has another digest: data loss`);
       }
       const path = `/manifests/${name}`;
+      const subject = subjectOf(body);
+      const listed = async (): Promise<void> => {
+        if (subject !== undefined) await listUnderTag(descriptor, body, subject, (request) => retried(request, signal));
+      };
       try {
         const head = { method: 'HEAD', path, headers: { accept: mediaType }, accept: [200] } as const;
         const { answer } = await retried(head, signal);
         answer.discard();
-        if (answer.header('docker-content-digest') === digest) return false;
+        if (answer.header('docker-content-digest') === digest) {
+          await listed();
+          return false;
+        }
       } catch (error) {
         if (!isNotFound(error)) throw error;
       }
@@ -120,8 +132,10 @@ export function createPusher(send: SendPush): Pusher {
       const { answer } = await retried({ method: 'PUT', path, headers, body, accept: [200, 201, 202] }, signal);
       answer.discard();
       const stored = answer.header('docker-content-digest') ?? digest;
-      if (stored === digest || !name.includes(':')) return true;
-      throw new Failure('data loss', `manifest ${digest}: the registry stored it as ${stored}: data loss`);
+      if (stored !== digest && name.includes(':'))
+        throw new Failure('data loss', `manifest ${digest}: the registry stored it as ${stored}: data loss`);
+      if (answer.header('oci-subject') === undefined) await listed();
+      return true;
     },
   };
 }
