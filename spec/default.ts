@@ -6,8 +6,8 @@ export const DEFAULT_PATH = 'PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/
 
 const OCI_VERSION = '1.2.0';
 
-/** Of a Linux container in `namespace`. */
-export function defaultSpec(namespace: string, id: string): Spec {
+/** Of a Linux container in `namespace`, on a machine with these folders of processors' thermal events. */
+export function defaultSpec(namespace: string, id: string, thermal: readonly string[] = []): Spec {
   return {
     ociVersion: OCI_VERSION,
     process: defaultProcess(),
@@ -30,6 +30,7 @@ export function defaultSpec(namespace: string, id: string): Spec {
         '/proc/scsi',
         '/sys/firmware',
         '/sys/devices/virtual/powercap',
+        ...thermal,
       ],
       readonlyPaths: ['/proc/bus', '/proc/fs', '/proc/irq', '/proc/sys', '/proc/sysrq-trigger'],
     },

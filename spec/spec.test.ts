@@ -90,6 +90,21 @@ describe('spec: process', () => {
     assert.deepEqual(capabilitiesOfMask('3'), ['CAP_CHOWN', 'CAP_DAC_OVERRIDE']);
   });
 
+  it('hides what tells of the machine', () => {
+    const thermal = '/sys/devices/system/cpu/cpu0/thermal_throttle';
+    const names = 'acpi asound interrupts kcore keys latency_stats timer_list timer_stats sched_debug scsi';
+    assert.deepEqual(defaultSpec('ns', 'id', [thermal]).linux?.maskedPaths, [
+      ...names.split(' ').map((name) => `/proc/${name}`),
+      '/sys/firmware',
+      '/sys/devices/virtual/powercap',
+      thermal,
+    ]);
+    assert.deepEqual(
+      defaultSpec('ns', 'id').linux?.readonlyPaths,
+      'bus fs irq sys sysrq-trigger'.split(' ').map((name) => `/proc/${name}`),
+    );
+  });
+
   it('makes privileged containers', () => {
     const spec = defaultSpec('ns', 'id');
     makePrivileged(spec, ['CAP_SYS_ADMIN']);

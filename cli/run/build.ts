@@ -1,5 +1,5 @@
 // From flags to the OCI spec, in the order in which ctr applies them: later ones win.
-import { readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { capabilitiesOfMask } from '../../spec/capabilities.ts';
 import { defaultSpec } from '../../spec/default.ts';
@@ -36,7 +36,10 @@ const DEFAULT_SHARES = 1024;
 export async function buildSpec(inputs: SpecInputs): Promise<Spec> {
   const { flags, args } = inputs;
   refuseUnsupported(flags);
-  const spec = flags.config === undefined ? defaultSpec(inputs.namespace, inputs.id) : await readSpec(flags.config);
+  const spec =
+    flags.config === undefined
+      ? defaultSpec(inputs.namespace, inputs.id, thermalEvents())
+      : await readSpec(flags.config);
   const process = processOf(spec);
   const environment =
     flags['env-file'] === undefined ? [] : parseEnvironmentFile(readFileSync(flags['env-file'], 'utf8'));
@@ -166,6 +169,15 @@ function joinNamespace(spec: Spec, text: string): void {
   const colon = text.indexOf(':');
   if (colon < 0) throw new Error(`--with-ns "${text}": not of the form TYPE:PATH`);
   useNamespace(spec, text.slice(0, colon), text.slice(colon + 1));
+}
+
+/** What a neighbour's work does to a processor's temperature can be read from these, and work be told apart by it. */
+export function thermalEvents(processors = '/sys/devices/system/cpu'): string[] {
+  if (!existsSync(processors)) return [];
+  return readdirSync(processors)
+    .filter((name) => /^cpu\d+$/.test(name))
+    .map((name) => path.join(processors, name, 'thermal_throttle'))
+    .filter((folder) => existsSync(folder));
 }
 
 /** What this process could hand on: a container cannot have more than that. */

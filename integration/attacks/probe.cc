@@ -109,6 +109,12 @@ void calls() {
     });
   attempt("socket AF_ALG", [] { return long{::socket(AF_ALG, SOCK_SEQPACKET, 0)}; });
   attempt("socket AF_VSOCK", [] { return long{::socket(AF_VSOCK, SOCK_STREAM, 0)}; });
+  // The kernel takes the lower half of the register for the family.
+  constexpr long kAbove = 1L << 32;
+  attempt("socket AF_ALG above 32 bits",
+          [] { return ::syscall(SYS_socket, kAbove | AF_ALG, SOCK_SEQPACKET, 0); });
+  attempt("socket AF_VSOCK above 32 bits",
+          [] { return ::syscall(SYS_socket, kAbove | AF_VSOCK, SOCK_STREAM, 0); });
   attempt("socket AF_UNIX", [] { return long{::socket(AF_UNIX, SOCK_STREAM, 0)}; });
   attempt("socket AF_INET6", [] { return long{::socket(AF_INET6, SOCK_STREAM, 0)}; });
   struct {

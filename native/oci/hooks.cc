@@ -38,6 +38,8 @@ std::vector<char*> pointers(const std::vector<std::string>& strings) {
 }
 
 [[noreturn]] void become(const Hook& hook, int in, int err) {
+  // No terminal's, and the first of a group that can be ended as one.
+  (void)::setsid();
   int null = ::open("/dev/null", O_WRONLY | O_CLOEXEC);
   if (::dup2(in, 0) < 0 || ::dup2(null >= 0 ? null : err, 1) < 0 || ::dup2(err, 2) < 0)
     ::_exit(126);
@@ -84,6 +86,13 @@ bool attend(int pidfd, Fd& in, int err, std::string_view state, std::string& sai
   }
 }
 
+// With all that it has started, but what has left its group. It is not reaped yet: its number is no
+// other group's.
+void end_by_force(const kernel::Child& child) {
+  (void)::kill(-child.pid, SIGKILL);
+  (void)kernel::signal_pidfd(child.pidfd.get(), SIGKILL);  // also before it has made its group
+}
+
 Result<> run_hook(const Hook& hook, const std::string& state) {
   DAVIT_ASSIGN(Pipe in, make_pipe());
   DAVIT_ASSIGN(Pipe err, make_pipe());
@@ -101,7 +110,7 @@ Result<> run_hook(const Hook& hook, const std::string& state) {
     std::string said;
     long end = now_ms() + hook.timeout.value_or(kDefaultTimeout) * 1000;
     bool ended = attend(child->pidfd.get(), in.write, err.read.get(), state, said, end);
-    if (!ended) (void)kernel::signal_pidfd(child->pidfd.get(), SIGKILL);
+    if (!ended) end_by_force(*child);
     auto status = kernel::reap(child->pid);
     while (!said.empty() && said.back() == '\n') said.pop_back();
     if (!ended)

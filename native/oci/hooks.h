@@ -10,7 +10,8 @@
 namespace davit::oci {
 
 // Runs them in order and stops at the first that fails, whose standard error is in the message. A
-// hook without a timeout of its own gets five minutes.
+// hook without a timeout of its own gets five minutes. It leads a session of its own; one that runs
+// out of time is killed with its process group, one that ends in time may leave processes behind.
 Result<> run_hooks(const std::vector<Hook>& hooks, const char* kind, const std::string& state);
 
 // Runs all; a failure is for the log only, as the spec has it.

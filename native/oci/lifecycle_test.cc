@@ -216,9 +216,36 @@ void a_failing_hook_fails_create() {
   bundle.set("/hooks/createRuntime", "[{\"path\":\"" + bundle.path() + "/hook\"}]");
   CHECK_EQUAL(testing::run(bundle).error,
               "createRuntime hook \"" + bundle.path() + "/hook\": exit status 3: no luck");
-  bundle.prepare("printf '#!/bin/sh\\nexec sleep 1000\\n' > $B/hook");
+}
+
+// What the process that a hook has noted in `file` is by now: a letter of ps, or nothing.
+std::string state_of(const std::string& file) {
+  return testing::shell("ps -o s= -p $(cat " + file + ")");
+}
+
+void a_hook_out_of_time_takes_its_children_along() {
+  Bundle bundle;
+  bundle.prepare(
+      "printf '#!/bin/sh\\nsleep 1000 & echo $! >%s; wait\\n' $B/child > $B/hook; chmod 755 $B/hook");
   bundle.set("/hooks/createRuntime", "[{\"path\":\"" + bundle.path() + "/hook\",\"timeout\":1}]");
   CHECK_CONTAINS(testing::run(bundle).error, "ended by force: connection timed out");
+  std::string state;
+  for (int tries = 0; tries < 100; ++tries) {
+    state = state_of(bundle.path() + "/child");
+    if (state.empty() || state == "Z\n") break;
+    ::usleep(50'000);
+  }
+  CHECK(state.empty() || state == "Z\n");
+}
+
+void a_hook_may_leave_a_daemon() {
+  Bundle bundle;
+  bundle.prepare(
+      "printf '#!/bin/sh\\nsleep 1000 & echo $! >%s\\n' $B/child > $B/hook; chmod 755 $B/hook");
+  bundle.set("/hooks/createRuntime", "[{\"path\":\"" + bundle.path() + "/hook\",\"timeout\":9}]");
+  CHECK_EQUAL(testing::run(bundle).error, "");
+  CHECK_EQUAL(state_of(bundle.path() + "/child"), "S\n");
+  testing::shell("kill -9 $(cat " + bundle.path() + "/child)");
 }
 
 void the_pidfd_tells_of_the_end() {
@@ -247,6 +274,8 @@ int main() {
   a_crashed_creator_is_cleaned_up_after();
   hooks_run_in_order_with_the_state();
   a_failing_hook_fails_create();
+  a_hook_out_of_time_takes_its_children_along();
+  a_hook_may_leave_a_daemon();
   the_pidfd_tells_of_the_end();
   testing::check_leftovers();
   return testing::result();
