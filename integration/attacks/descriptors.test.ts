@@ -1,7 +1,7 @@
 // Descriptors and programs of the host's within a container's reach.
 import { strict as assert } from 'node:assert';
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, readdirSync, readlinkSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, readdirSync, readlinkSync, rmSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { before, describe, it } from 'mocha';
 import { PROCESS_URL } from '../../client/any.ts';
@@ -146,6 +146,9 @@ describe('attacks: descriptors and programs of the host', function () {
         assert.notEqual(tried.status, 0, `${name} is there in the container`);
         assert.equal(connects(name, 65534), false, `${name} answers to anybody`);
         assert.equal(connects(name, 0), true, `${name} does not answer to root: nothing was tried`);
+        const { mode, uid, gid } = statSync(name);
+        // The daemon's may be its group's, too.
+        assert.deepEqual([mode & 0o117, uid, gid], [0, 0, 0], `${name} has mode ${mode.toString(8)}`);
       }
     } finally {
       await kill(t.client, holder);

@@ -58,9 +58,9 @@ Result<> name_host(const Spec& spec) {
 }
 
 Result<> build_root(const InitPlan& plan, int proc) {
-  RootfsContext context{plan.spec, plan.sources, plan.cgroups, plan.namespaces.user};
-  bool shared = plan.namespaces.shares_mounts;
-  DAVIT_TRY(shared ? make_dev(context) : mount_rootfs(context));
+  RootfsContext context{plan.spec, plan.sources, plan.cgroups, plan.namespaces.user,
+                        plan.namespaces.shares_mounts};
+  DAVIT_TRY(mount_rootfs(context));
   trace::mark("mounted");
   const Hooks& hooks = plan.spec.hooks;
   if (!hooks.prestart.empty() || !hooks.create_runtime.empty() || !hooks.create_container.empty()) {
@@ -75,7 +75,7 @@ Result<> build_root(const InitPlan& plan, int proc) {
     DAVIT_TRY(use_terminal(terminal.slave.get()));
   }
   DAVIT_TRY(write_sysctl(plan.spec, proc));
-  if (!shared) DAVIT_TRY(seal_rootfs(context));
+  DAVIT_TRY(seal_rootfs(context));
   trace::mark("masked paths and made read-only");
   // Only a namespace of the container's own may lose the root that it began with.
   bool own = (plan.namespaces.fresh & CLONE_NEWNS) != 0;

@@ -70,13 +70,16 @@ Result<> check_reach(Namespaces& namespaces, const Spec& spec) {
   DAVIT_ASSIGN(bool own_mounts, is_apart(namespaces, spec, CLONE_NEWNS, "mnt"));
   namespaces.shares_mounts = !own_mounts;
   if (own_mounts) return {};
-  const char* member = !spec.mounts.empty()               ? "mounts"
-                       : !spec.masked_paths.empty()       ? "linux.maskedPaths"
-                       : !spec.readonly_paths.empty()     ? "linux.readonlyPaths"
-                       : spec.root_readonly               ? "root.readonly"
-                       : spec.process.terminal            ? "process.terminal"
-                       : !spec.rootfs_propagation.empty() ? "linux.rootfsPropagation"
-                                                          : nullptr;
+  if (!spec.rootfs_propagation.empty())
+    return fail(EINVAL, "linux.rootfsPropagation: needs a mount namespace");
+  // Its root may not mount anything there.
+  const char* member = !namespaces.user               ? nullptr
+                       : !spec.mounts.empty()         ? "mounts"
+                       : !spec.masked_paths.empty()   ? "linux.maskedPaths"
+                       : !spec.readonly_paths.empty() ? "linux.readonlyPaths"
+                       : spec.root_readonly           ? "root.readonly"
+                       : spec.process.terminal        ? "process.terminal"
+                                                      : nullptr;
   if (member == nullptr) return {};
   return fail(EINVAL, std::string(member) + ": needs a mount namespace");
 }

@@ -17,7 +17,7 @@ struct Namespaces {
   bool fresh_time = false;                 // unshared, as its clocks are set before it is entered
   std::vector<std::pair<int, Fd>> joined;  // by path
   bool user = false;                       // fresh or joined
-  bool shares_mounts = false;              // with the creator: nothing may be mounted
+  bool shares_mounts = false;              // with the creator: nothing may be mounted in it
   // With a user namespace and anything joined, the order (what is the host's first, then user, then
   // the rest) needs a process that joins before init is cloned.
   bool needs_helper = false;

@@ -87,9 +87,7 @@ Result<Sources> open_sources(const Spec& spec, const std::string& bundle,
     sources.warnings.push_back("linux.mountLabel \"" + spec.mount_label +
                                "\" is nothing without SELinux, which is not enabled here");
   std::string root = below(bundle, spec.root_path);
-  auto tree = namespaces.shares_mounts
-                  ? kernel::open_at(AT_FDCWD, root.c_str(), O_PATH | O_DIRECTORY)
-                  : kernel::clone_tree(AT_FDCWD, root.c_str(), true);
+  auto tree = kernel::clone_tree(AT_FDCWD, root.c_str(), true);
   if (!tree) return wrap("rootfs", std::move(tree).error());
   sources.root = std::move(*tree);
   sources.mounts.resize(spec.mounts.size());
@@ -121,14 +119,19 @@ Result<Sources> open_sources(const Spec& spec, const std::string& bundle,
 
 Result<> mount_rootfs(const RootfsContext& context) {
   int root = context.sources.root.get();
-  DAVIT_TRY(make_host_slave());
+  if (!context.shares_mounts) DAVIT_TRY(make_host_slave());
   // What is mounted in the root from here on must not appear on the host.
   DAVIT_TRY(kernel::set_attributes(root, {.propagation = MS_SLAVE}, true));
-  // On top of "/": the one directory that is always there and may always be looked up. Paths still
-  // start below it, in the host's root, until enter_rootfs.
-  DAVIT_ASSIGN(Fd top, kernel::open_at(AT_FDCWD, "/", O_PATH | O_DIRECTORY));
-  DAVIT_TRY(kernel::attach(root, top.get()));
-  DAVIT_TRY(mount_all(context));
+  if (!context.shares_mounts) {
+    // On top of "/": the one directory that is always there and may always be looked up. Paths
+    // still start below it, in the host's root, until enter_rootfs.
+    DAVIT_ASSIGN(Fd top, kernel::open_at(AT_FDCWD, "/", O_PATH | O_DIRECTORY));
+    DAVIT_TRY(kernel::attach(root, top.get()));
+  }
+  if (auto mounted = mount_all(context); !mounted)
+    return context.shares_mounts ? wrap("without a mount namespace, which takes Linux 6.15",
+                                        std::move(mounted).error())
+                                 : mounted;
   DAVIT_TRY(make_dev(context));
   if (context.spec.process.cwd != "/") {
     // A missing working directory is made, as every runtime does; one that cannot be made is the
@@ -142,7 +145,7 @@ Result<> enter_rootfs(const RootfsContext& context, bool no_pivot) {
   int root = context.sources.root.get();
   if (::fchdir(root) != 0) return fail_errno("enter the rootfs");
   if (no_pivot) {
-    // The rootfs already covers "/": only this process's own root is still below it.
+    // The rootfs covers "/", or is attached nowhere: only this process's own root is another.
     if (::chroot(".") != 0) return fail_errno("chroot");
   } else {
     if (::syscall(SYS_pivot_root, ".", ".") != 0) return fail_errno("pivot_root");

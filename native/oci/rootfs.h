@@ -29,9 +29,12 @@ struct RootfsContext {
   const Sources& sources;
   std::vector<std::string> cgroups;  // Cgroup::paths()
   bool user_namespace = false;       // device nodes cannot be made, only bound
+  // The mount namespace is the host's. The root then stays a tree that is attached nowhere, with
+  // all that is mounted in it: nobody else sees it, and it goes with its last process.
+  bool shares_mounts = false;
 };
 
-// In the container's new mount namespace, in this order; the host's root is "/" until enter_rootfs.
+// In the container's mount namespace, in this order; the host's root is "/" until enter_rootfs.
 Result<> mount_rootfs(const RootfsContext& context);
 // Binds a pty's slave over /dev/console.
 Result<> mount_console(const Sources& sources, int slave);
