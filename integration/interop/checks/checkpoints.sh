@@ -39,19 +39,23 @@ discard counter
 CTR_TIMEOUT=60 ctr container restore --live --rw restored "$CHECKPOINT" </dev/null >/dev/null 2>&1 &
 eventually 'container restore' has_status restored RUNNING
 ok 'it counts on from there' counts restored "$saved"
+refused 'a name that is taken stays what it is' 'already exists' ctr container checkpoint --image restored "$BUSYBOX"
 ok 'it can be paused' ctr task pause restored
 ok 'and resumed' ctr task resume restored
 ok 'and killed' ctr task kill --signal SIGKILL restored
 # davit removes the task then, ctr does not.
 eventually 'it ends' gone has_status restored RUNNING
-refused 'a name that is taken stays what it is' 'already exists' ctr container checkpoint --image restored "$BUSYBOX"
 discard restored
 
-on_terminal -- run -d -t "$BUSYBOX" typist sh -c 'while read -r line; do echo "got $line"; [ "$line" = end ] && exit 6; done' >/dev/null
-CTR_TIMEOUT=60 ok 'checkpoint of a container with a terminal' ctr container checkpoint --task "typist" "$CHECKPOINT-tty"
-discard typist
-typed_on() { on_terminal 'send:more' 'wait:got more' 'send:end' -- container restore --live typist-2 "$CHECKPOINT-tty"; }
-status 'what is typed arrives at its new terminal' 6 typed_on
-discard typist-2
-ok 'remove the checkpoint of the terminal' ctr image rm --sync "$CHECKPOINT-tty"
+if [ "${DAVIT_TEST_TARGET:-davit}" = containerd ]; then
+  echo 'skip  a terminal: the runc shim of containerd 1.6 gives a restored container none'
+else
+  on_terminal -- run -d -t "$BUSYBOX" typist sh -c 'while read -r line; do echo "got $line"; [ "$line" = end ] && exit 6; done' >/dev/null
+  CTR_TIMEOUT=60 ok 'checkpoint of a container with a terminal' ctr container checkpoint --task "typist" "$CHECKPOINT-tty"
+  discard typist
+  typed_on() { on_terminal 'send:more' 'wait:got more' 'send:end' -- container restore --live typist-2 "$CHECKPOINT-tty"; }
+  status 'what is typed arrives at its new terminal' 6 typed_on
+  discard typist-2
+  ok 'remove the checkpoint of the terminal' ctr image rm --sync "$CHECKPOINT-tty"
+fi
 ok 'remove the checkpoint' ctr image rm --sync "$CHECKPOINT"
