@@ -63,6 +63,14 @@ Result<> link_each(int dir, const std::string& controllers) {
 
 }  // namespace
 
+std::vector<CgroupFolder> cgroup_folders(const std::vector<std::string>& paths) {
+  std::vector<CgroupFolder> out;
+  for (const std::string& text : paths)
+    if (Part part = split(text); !part.controllers.empty())
+      out.push_back({directory_of(part.controllers), part.path});
+  return out;
+}
+
 Result<> mount_cgroup(const RootfsContext& context, const MountOptions& options, int destination) {
   std::uint64_t attributes = kAttributes | (options.top.set & MOUNT_ATTR_RDONLY);
   bool v1 = false;

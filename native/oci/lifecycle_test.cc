@@ -226,7 +226,8 @@ std::string state_of(const std::string& file) {
 void a_hook_out_of_time_takes_its_children_along() {
   Bundle bundle;
   bundle.prepare(
-      "printf '#!/bin/sh\\nsleep 1000 & echo $! >%s; wait\\n' $B/child > $B/hook; chmod 755 $B/hook");
+      "printf '#!/bin/sh\\nsleep 1000 & echo $! >%s; wait\\n' $B/child > $B/hook; chmod 755 "
+      "$B/hook");
   bundle.set("/hooks/createRuntime", "[{\"path\":\"" + bundle.path() + "/hook\",\"timeout\":1}]");
   CHECK_CONTAINS(testing::run(bundle).error, "ended by force: connection timed out");
   std::string state;

@@ -17,6 +17,13 @@ Result<> make_dev(const RootfsContext& context);
 // the container's own cgroup as the top.
 Result<> mount_cgroup(const RootfsContext& context, const MountOptions& options, int destination);
 
+// What lies below such a mount on v1, from Cgroup::paths(): a folder's name, and what is bound there
+// without a cgroup namespace.
+struct CgroupFolder {
+  std::string name, path;
+};
+std::vector<CgroupFolder> cgroup_folders(const std::vector<std::string>& paths);
+
 // Fills the new mount `to` with what the image has in the directory `from`.
 Result<> copy_up(int from, int to);
 

@@ -36,7 +36,8 @@ Result<> verify_restored(const Spec& spec, const std::string& bundle, pid_t init
 struct ExternalMount {
   std::string destination, source;
 };
-std::vector<ExternalMount> external_mounts(const Spec& spec, const std::string& bundle);
+std::vector<ExternalMount> external_mounts(const Spec& spec, const std::string& bundle,
+                                           const Cgroup& cgroup);
 
 // What both ends call a network namespace that is somebody else's.
 inline constexpr const char* kOuterNetwork = "outerNetwork";

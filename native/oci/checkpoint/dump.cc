@@ -13,6 +13,7 @@
 #include "native/oci/checkpoint/checkpoint.h"
 #include "native/oci/json_text.h"
 #include "native/oci/mount_options.h"
+#include "native/oci/mounts.h"
 
 namespace davit::oci {
 namespace {
@@ -68,9 +69,13 @@ bool is_directory_of(pid_t init, const std::string& path) {
 
 }  // namespace
 
-std::vector<ExternalMount> external_mounts(const Spec& spec, const std::string& bundle) {
+std::vector<ExternalMount> external_mounts(const Spec& spec, const std::string& bundle,
+                                           const Cgroup& cgroup) {
   std::vector<ExternalMount> out;
   for (const Mount& mount : spec.mounts) {
+    if (mount.type == "cgroup")
+      for (const CgroupFolder& one : cgroup_folders(cgroup.paths()))
+        out.push_back({mount.destination + '/' + one.name, one.path});
     auto options = parse_mount_options(mount);
     if (!options || !options->bind) continue;
     bool absolute = mount.source.starts_with('/');
@@ -121,7 +126,7 @@ Result<> dump_processes(const CheckpointOptions& options, const Spec& spec, pid_
   }
   // Also where it is frozen already.
   run.options.bytes(criu_field::kFreezeCgroup, cgroup.path_of(cgroup.unified() ? "" : "freezer"));
-  for (const ExternalMount& mount : external_mounts(spec, ""))
+  for (const ExternalMount& mount : external_mounts(spec, "", cgroup))
     if (mount.source != "/dev/null" || !is_directory_of(init, mount.destination))
       run.options.bytes(criu_field::kExternal,
                         "mnt[" + mount.destination + "]:" + mount.destination);

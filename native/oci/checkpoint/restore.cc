@@ -136,7 +136,7 @@ Result<CriuAnswer> restore_processes(const RestorePlan& plan) {
   run.options.boolean(criu_field::kLeaveStopped, true);
   run.options.bytes(criu_field::kLsmProfile, options.lsm_profile);
   run.options.bytes(criu_field::kLsmMountContext, options.lsm_mount_context);
-  for (const ExternalMount& mount : external_mounts(plan.spec, plan.create.bundle))
+  for (const ExternalMount& mount : external_mounts(plan.spec, plan.create.bundle, plan.cgroup))
     run.options.bytes(criu_field::kExternal, "mnt[" + mount.destination + "]:" + mount.source);
   run.cgroup = entrance.clone_target.get();
   run.prepare = [&] { return surround(plan, root, entrance.task_files); };

@@ -15,6 +15,7 @@
 #include "native/kernel/mount_table.h"
 #include "native/oci/checkpoint/checkpoint.h"
 #include "native/oci/mount_options.h"
+#include "native/oci/mounts.h"
 
 namespace davit::oci {
 namespace {
@@ -107,8 +108,9 @@ struct Found {
 
 class Mounts {
  public:
-  Mounts(const Spec& spec, const std::string& bundle, int root, const Table& table)
-      : spec_(spec), bundle_(bundle), root_(root), table_(table) {}
+  Mounts(const Spec& spec, const std::string& bundle, int root, const Table& table,
+         const Cgroup& cgroup)
+      : spec_(spec), bundle_(bundle), root_(root), table_(table), cgroup_(cgroup) {}
 
   Result<> verify() {
     DAVIT_TRY(verify_root());
@@ -193,7 +195,22 @@ class Mounts {
         found.mount->source != mount.source)
       return foreign("something else is mounted there");
     allow(*found.mount);
-    if (cgroup) cgroups_ = found.mount->target + '/';
+    return cgroup ? verify_cgroups(*found.mount, options) : Result<>();
+  }
+
+  // Those below it are the container's own, and as read-only as it.
+  Result<> verify_cgroups(const mount_table::Entry& top, const MountOptions& options) {
+    for (const CgroupFolder& one : cgroup_folders(cgroup_.paths())) {
+      auto found = find(top.target + '/' + one.name);
+      if (!found || !found->top) continue;
+      struct stat own;
+      if (::stat(one.path.c_str(), &own) != 0) return fail_errno(one.path);
+      if (own.st_dev != found->st.st_dev || own.st_ino != found->st.st_ino)
+        return foreign("another cgroup is mounted there");
+      if (options.read_only() && !has(*found->mount, "ro"))
+        return foreign("its cgroups are writable");
+      allow(*found->mount);
+    }
     return {};
   }
 
@@ -229,9 +246,6 @@ class Mounts {
   Result<> verify_rest() {
     for (const mount_table::Entry& mount : table_) {
       if (allowed_.contains(mount.target)) continue;
-      if (!cgroups_.empty() && mount.target.starts_with(cgroups_) &&
-          mount.type.starts_with("cgroup"))
-        continue;
       bool known = false;
       for (const auto& [target, allowed] : allowed_) {
         if (!allowed.below || !mount.target.starts_with(target + '/')) continue;
@@ -255,7 +269,7 @@ class Mounts {
   const std::string& bundle_;
   int root_;
   const Table& table_;
-  std::string cgroups_;
+  const Cgroup& cgroup_;
   std::map<std::string, Allowed> allowed_;  // by target
 };
 
@@ -268,7 +282,7 @@ Result<> verify_restored(const Spec& spec, const std::string& bundle, pid_t init
   DAVIT_ASSIGN(Table table, mount_table::read(process + "/mountinfo"));
   DAVIT_ASSIGN(Fd root,
                kernel::open_at(AT_FDCWD, (process + "/root").c_str(), O_PATH | O_DIRECTORY));
-  return Mounts(spec, bundle, root.get(), table).verify();
+  return Mounts(spec, bundle, root.get(), table, cgroup).verify();
 }
 
 }  // namespace davit::oci
