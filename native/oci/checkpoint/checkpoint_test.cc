@@ -15,6 +15,8 @@ using namespace davit;
 using oci::Container;
 using testing::Bundle;
 
+constexpr const char* kCgroups =
+    R"({"destination": "/sys/fs/cgroup", "type": "cgroup", "source": "cgroup", "options": ["ro"]})";
 constexpr const char* kCounter = "i=0; while :; do i=$((i+1)); echo $i; sleep 0.05; done";
 
 // A pipe's last number, after waiting for `count` lines.
@@ -58,6 +60,7 @@ void counter_goes_on() {
                     " > $B/data/file");
     bundle->set("/mounts/-", R"({"destination": "/data", "type": "bind", "source": "data",
                                  "options": ["rbind", "ro"]})");
+    bundle->set("/mounts/-", kCgroups).set("/linux/namespaces/-", R"({"type": "cgroup"})");
     bundle->script(kCounter);
   }
   oci::CheckpointOptions checkpoint;
@@ -101,8 +104,10 @@ void counter_goes_on() {
   auto pids = (*restored)->pids();
   CHECK(pids && !pids->empty() && pids->front() == (*restored)->pid());
   Pipe said;
-  auto exec = (*restored)->exec(second.process("cat /data/file; hostname; ls /dev/null"),
-                                {-1, said.write.get(), said.write.get()});
+  auto exec = (*restored)->exec(
+      second.process("cat /data/file; hostname; ls /dev/null; cd /sys/fs/cgroup; "
+                     "for d in . *; do mkdir $d/x; done 2>&1 | grep -v 'Read-only'"),
+      {-1, said.write.get(), said.write.get()});
   said.write.reset();
   CHECK_EQUAL(exec ? "" : exec.error().text(), "");
   if (exec) {
@@ -119,7 +124,7 @@ void terminal_goes_on() {
   Bundle first, second;
   for (Bundle* bundle : {&first, &second}) {
     bundle->set("/process/terminal", "true");
-    bundle->script("trap 'exit 5' INT; " + std::string(kCounter));
+    bundle->set("/mounts/-", kCgroups).script("trap 'exit 5' INT; " + std::string(kCounter));
   }
   oci::CheckpointOptions checkpoint;
   checkpoint.image_path = first.path() + "/images";
