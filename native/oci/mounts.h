@@ -17,8 +17,8 @@ Result<> make_dev(const RootfsContext& context);
 // the container's own cgroup as the top.
 Result<> mount_cgroup(const RootfsContext& context, const MountOptions& options, int destination);
 
-// What lies below such a mount on v1, from Cgroup::paths(): a folder's name, and what is bound there
-// without a cgroup namespace.
+// What lies below such a mount on v1, from Cgroup::paths(): a folder's name, and what is bound
+// there without a cgroup namespace.
 struct CgroupFolder {
   std::string name, path;
 };
