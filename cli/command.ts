@@ -46,6 +46,8 @@ export interface Noun {
   /** Flags between the noun and its verb, given to every verb's parser too. */
   readonly flags: Flags;
   readonly verbs: Readonly<Record<string, Verb | Noun>>;
+  /** The verb that is meant where none is named; the noun's help when left out. */
+  readonly usual?: string;
 }
 
 /** Throws UsageError-worthy text when an argument that must be there is not. */

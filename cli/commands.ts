@@ -36,7 +36,7 @@ const commit = verb([], 'make an image of a container', () => import('./commands
 
 const cp = verb([], 'copy files out of and into containers', () => import('./commands/containers/cp.ts'));
 
-const images = noun(['image', 'i'], 'manage images', {
+const imageVerbs = {
   check: verb([], 'check that images are complete and unpacked', () => import('./commands/images/check.ts')),
   convert: verb([], 'store an image in other types', () => import('./commands/images/convert.ts')),
   delete: verb(REMOVE, 'remove images by name', () => import('./commands/images/delete.ts')),
@@ -54,7 +54,9 @@ const images = noun(['image', 'i'], 'manage images', {
   tag,
   unmount: verb([], 'unmount an image', () => import('./commands/images/unmount.ts')),
   usage: verb([], 'show what an image takes', () => import('./commands/images/usage.ts')),
-});
+};
+/** As people know it from docker: alone it lists. */
+const images: Noun = { ...noun(['image', 'i'], 'manage images', imageVerbs), usual: 'list' };
 
 const content = noun([], 'manage content', {
   active: verb([], 'show uploads under way', () => import('./commands/content/active.ts')),

@@ -25,6 +25,9 @@ export async function main(argv: readonly string[], env: NodeJS.ProcessEnv): Pro
     const nounArguments: string[] = [];
     if (globals.values.help) rest = ['help', ...rest];
     while (node.kind === 'noun') {
+      const { usual }: Noun = node;
+      const bare = rest[0] === undefined || (rest[0].startsWith('-') && !HELP.has(rest[0]));
+      if (usual !== undefined && bare) rest = [usual, ...rest];
       const word: string | undefined = rest[0];
       if (word === undefined || HELP.has(word)) return await showHelp(path, node, rest.slice(1));
       if (word.startsWith('-')) {

@@ -15,6 +15,7 @@ export function nounHelp(path: readonly string[], noun: Noun): string {
   ];
   if (Object.keys(noun.flags).length > 0) sections.push(section('OPTIONS', flagList(noun.flags)));
   if (path.length === 0) sections.push(section('GLOBAL OPTIONS', flagList(globalFlags)));
+  if (noun.usual !== undefined) sections.push(`\`${name}\` without a command is \`${name} ${noun.usual}\`.\n`);
   sections.push(`Run \`${name} COMMAND --help\` for a command's options and examples.\n`);
   return sections.join('\n');
 }

@@ -8,7 +8,8 @@ export interface Part {
   /** What is happening, one word or two. */
   readonly event: string;
   readonly done: number;
-  readonly total: number;
+  /** Undefined where there is no size to speak of. */
+  readonly total: number | undefined;
   /** There is no further state. */
   readonly last: boolean;
   /** `done` says how much of `total`. */
@@ -36,8 +37,35 @@ const NARROWEST_BAR = 10;
 const LABEL = 20;
 const EVENT = 14;
 
-export function bars(output: Output): Bars {
-  return output.isTTY === true ? onTerminal(output) : asLines(output);
+/** What is over within `after` milliseconds is not worth a word. */
+export function bars(output: Output, after = 0): Bars {
+  const shown = output.isTTY === true ? onTerminal(output) : asLines(output);
+  return after > 0 ? fromThenOn(shown, after) : shown;
+}
+
+/** From when on the commands say how far they are that say nothing else meanwhile. */
+export const LONG_MS = 1000;
+
+function fromThenOn(shown: Bars, after: number): Bars {
+  const held = new Map<string, Part>();
+  let begun = false;
+  const timer = setTimeout(() => {
+    begun = true;
+    for (const part of held.values()) shown.part(part);
+  }, after).unref();
+  return {
+    part(part) {
+      if (begun) shown.part(part);
+      else held.set(part.key, part);
+    },
+    status(text) {
+      if (begun) shown.status(text);
+    },
+    end() {
+      clearTimeout(timer);
+      shown.end();
+    },
+  };
 }
 
 /** States that last, each once. */
@@ -45,7 +73,7 @@ function asLines(output: Output): Bars {
   const said = new Set<string>();
   return {
     part({ label, event, total, last }) {
-      const line = `${label}: ${event} (${binarySize(total)})\n`;
+      const line = `${label}: ${event}${total === undefined ? '' : ` (${binarySize(total)})`}\n`;
       if (!last || said.has(line)) return;
       said.add(line);
       output.write(line);
@@ -101,6 +129,7 @@ function rows(parts: readonly Part[], room: number, width: number): string[] {
 
 function row({ label, event, done, total, measured }: Part, width: number): string {
   const left = `${label.padEnd(LABEL)} ${event.padEnd(EVENT)}`;
+  if (total === undefined) return left.trimEnd();
   if (!measured) return `${left} ${binarySize(total)}`;
   const sizes = `${binarySize(done)} / ${binarySize(total)}`;
   const space = Math.min(width - left.length - sizes.length - 5, WIDEST_BAR);

@@ -6,6 +6,7 @@ import { dockerCredentials, type Credentials } from '../../client/images/credent
 import type { RegistryOptions } from '../../client/images/transfer.ts';
 import { flag, type Values } from '../args/flags.ts';
 import { MissingArgument, type Context } from '../command.ts';
+import { untilInterrupted } from '../io/interrupt.ts';
 import { askSecret } from './secret.ts';
 
 export const registryFlags = {
@@ -23,28 +24,31 @@ export const registryFlags = {
   tlskey: flag.string({ takes: 'file', help: 'key of that certificate' }),
 };
 
-/** Runs `work` with the registry that reference and flags describe. */
+/** Runs `work` with the registry that reference and flags describe, until it is interrupted. */
 export async function withRegistry(
   context: Context,
   reference: string,
   flags: Values<typeof registryFlags>,
-  work: (registry: RegistryOptions) => Promise<void>,
+  work: (registry: RegistryOptions, signal: AbortSignal) => Promise<void>,
 ): Promise<void> {
   const given = await givenCredentials(flags);
   const host = reference.slice(0, reference.indexOf('/'));
-  const own = await temporaryHosts(host, flags);
-  try {
-    await work({
+  await untilInterrupted(async (signal) => {
+    const own = await temporaryHosts(host, flags);
+    const registry: RegistryOptions = {
       reference,
       hostsFolder: own ?? (flags['hosts-dir'] === undefined ? undefined : path.resolve(flags['hosts-dir'])),
       plainHttp: flags['plain-http'],
       // What was written on the command line is for the registry, not for its mirrors.
       credentials: (asked) =>
         given !== undefined && apiHost(host) === asked ? Promise.resolve(given) : dockerCredentials(asked, context.env),
-    });
-  } finally {
-    if (own !== undefined) await rm(own, { recursive: true, force: true });
-  }
+    };
+    try {
+      await work(registry, signal);
+    } finally {
+      if (own !== undefined) await rm(own, { recursive: true, force: true });
+    }
+  });
 }
 
 function apiHost(host: string): string {

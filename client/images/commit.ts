@@ -23,8 +23,8 @@ export interface CommitOptions {
   readonly pause: boolean;
   /** The new image's `config` from that of the container's image. */
   configure(config: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>>;
-  /** Called with the bytes of the layer that are written. */
-  readonly progress?: (bytes: number) => void;
+  /** Called with the bytes of the layer that are written, and with its size when it is unpacked as an image's. */
+  readonly progress?: (event: 'writing' | 'extracting' | 'complete', bytes: number) => void;
 }
 
 const CLEANUP_MS = 10_000;
@@ -46,8 +46,10 @@ export async function commitContainer(root: Client, id: string, options: CommitO
       writeChanges(client, snapshotter, key, info?.parent ?? '', options.progress),
     );
     const { manifest, config, target } = await writeImage(client, base, layer, options);
+    options.progress?.('extracting', layer.size);
     await unpack(client, manifest, config, { snapshotter });
     await createOrUpdate(client, { name: options.name, target }, {});
+    options.progress?.('complete', layer.size);
     return target;
   });
 }
@@ -114,7 +116,7 @@ function watch(client: Client, ref: string, progress: CommitOptions['progress'])
   if (progress === undefined) return () => undefined;
   const timer = setInterval(() => {
     client.content.Status({ ref }).then(
-      ({ status }) => progress(Number(status?.offset ?? 0)),
+      ({ status }) => progress('writing', Number(status?.offset ?? 0)),
       () => undefined,
     );
   }, LOOK_MS);

@@ -17,6 +17,10 @@ export interface ExportOptions {
   /** Leaves out Docker's manifest.json. */
   readonly skipDockerManifest: boolean;
   readonly skipNonDistributable: boolean;
+  /** Ends the export, also one whose output nobody reads. */
+  readonly signal?: AbortSignal;
+  /** Called for each blob, with 0 bytes for all of them first. */
+  readonly progress?: (blob: Descriptor, bytes: number) => void;
 }
 
 /** Writes the images to `output`. The archive's order is fixed: the same images give the same bytes. */
@@ -32,12 +36,17 @@ export async function exportImages(
   const tar = pack();
   const written = copy(tar, output);
   written.catch(() => undefined);
+  const { signal } = options;
+  const abort = (): void => tar.destroy(signal?.reason as Error);
+  signal?.addEventListener('abort', abort, { once: true });
   try {
+    signal?.throwIfAborted();
     await directory(tar, 'blobs/');
     for (const algorithm of new Set([...blobs.keys()].map((digest) => digest.split(':')[0])))
       await directory(tar, `blobs/${algorithm}/`);
-    for (const blob of [...blobs.values()].toSorted((a, b) => (a.digest < b.digest ? -1 : 1)))
-      await blobEntry(client, tar, blob);
+    const sorted = [...blobs.values()].toSorted((a, b) => (a.digest < b.digest ? -1 : 1));
+    for (const blob of sorted) options.progress?.(blob, 0);
+    for (const blob of sorted) await blobEntry(client, tar, blob, options.progress);
     await text(tar, 'index.json', {
       schemaVersion: 2,
       manifests: images.map(({ name, target }) => namedDescriptor(name, target)),
@@ -48,6 +57,8 @@ export async function exportImages(
   } catch (error) {
     tar.destroy(error as Error);
     throw error;
+  } finally {
+    signal?.removeEventListener('abort', abort);
   }
   await written;
 }
@@ -125,14 +136,25 @@ function blobPath(digest: string): string {
   return `blobs/${digest.replace(':', '/')}`;
 }
 
-async function blobEntry(client: Client, tar: Pack, { digest, size }: Descriptor): Promise<void> {
+async function blobEntry(
+  client: Client,
+  tar: Pack,
+  blob: Descriptor,
+  progress: ExportOptions['progress'],
+): Promise<void> {
+  const { digest, size } = blob;
   const header = { name: blobPath(digest), size, mode: 0o444, mtime: new Date(0) };
   let finish: (error?: Error | null) => void = () => undefined;
   const finished = new Promise<void>((resolve, reject) => (finish = (error) => (error ? reject(error) : resolve())));
   const entry = tar.entry(header, (error) => finish(error));
+  // When the archive is given up, its entry is the first to hear of it.
+  entry.on('error', (error) => finish(error));
+  finished.catch(() => undefined);
   try {
+    let done = 0;
     for await (const chunk of readBlob(client, digest)) {
       if (!entry.write(chunk)) await once(entry, 'drain');
+      progress?.(blob, (done += chunk.length));
     }
   } catch (error) {
     finish();

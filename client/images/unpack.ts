@@ -10,8 +10,8 @@ export interface UnpackOptions {
   readonly snapshotter: string;
   /** Asks for the layers' files to be on disk before the snapshots are committed. */
   readonly syncFs?: boolean;
-  /** Called before each layer, and with the number of layers at the end. */
-  readonly progress?: (layer: number, of: number) => void;
+  /** Called for each layer that is to be unpacked: first for all of them, then before and after each. */
+  readonly progress?: (layer: Descriptor, state: 'waiting' | 'extracting' | 'extracted') => void;
 }
 
 /** Unpacks what is not unpacked yet; resolves with the name of the snapshot to start containers from. */
@@ -30,17 +30,18 @@ export async function unpack(
   }
   const chain = chainIds(diffIds);
   let done = await firstMissing(client, chain, options.snapshotter);
+  for (const layer of manifest.layers.slice(done)) options.progress?.(layer, 'waiting');
   for (; done < chain.length; done++) {
-    options.progress?.(done, chain.length);
     const layer = manifest.layers[done] as Descriptor;
+    options.progress?.(layer, 'extracting');
     await unpackLayer(
       client,
       layer,
       { name: chain[done] as string, parent: chain[done - 1] ?? '', diffId: diffIds[done] as string },
       options,
     );
+    options.progress?.(layer, 'extracted');
   }
-  options.progress?.(chain.length, chain.length);
   const name = chain.at(-1) ?? '';
   await labelContent(client, manifest.config.digest, {
     [`containerd.io/gc.ref.snapshot.${options.snapshotter}`]: name,

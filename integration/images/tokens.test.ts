@@ -106,7 +106,6 @@ import { pull, push } from '../harness/transfer.ts';
     const before = process.env['DOCKER_CONFIG'];
     process.env['DOCKER_CONFIG'] = folder;
     try {
-      t.inNewNamespace();
       const name = `${host}/test/layered:1`;
       login(current);
       assert.deepEqual(await run('pull', '--plain-http', name), [0, '']);

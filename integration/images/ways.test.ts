@@ -189,7 +189,6 @@ async function startProxy(server: Server, port: number): Promise<Proxy> {
     const subject = await seedFresh('referred/image');
     const repository = `${plain.host}/referred/image`;
     const name = `${repository}:1`;
-    t.inNewNamespace();
     const listed = (...args: string[]): string[] =>
       davit
         .ok(['images', 'referrers', '--plain-http', '--quiet', ...args, name])

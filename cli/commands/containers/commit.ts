@@ -5,8 +5,9 @@ import { flag } from '../../args/flags.ts';
 import { define, required, type Context } from '../../command.ts';
 import { changedConfig } from '../../images/changes.ts';
 import { untilInterrupted } from '../../io/interrupt.ts';
+import { bars, LONG_MS } from '../../output/bars.ts';
 import { format, jsonText } from '../../output/json.ts';
-import { progress } from '../../output/progress.ts';
+import { bytesPart } from '../../output/parts.ts';
 
 export const command = define({
   usage: '[flags] <container> <image>',
@@ -29,7 +30,7 @@ SHELL STOPSIGNAL USER VOLUME WORKDIR, as in a Dockerfile.`,
     const id = required(first, 'container');
     const name = normalizeReference(required(second, 'image'));
     const root = await context.client();
-    const writing = progress('layer');
+    const shown = bars(process.stderr, LONG_MS);
     const target = await untilInterrupted(async (signal) => {
       const client = root.with({ signal });
       return await commitContainer(client, id, {
@@ -39,9 +40,9 @@ SHELL STOPSIGNAL USER VOLUME WORKDIR, as in a Dockerfile.`,
         createdBy: await commandOf(context, id),
         pause: flags.pause,
         configure: (config) => changedConfig(config, flags.change),
-        progress: (bytes) => writing.bytes(bytes),
+        progress: (event, bytes) => shown.part({ ...bytesPart('layer', event, bytes), last: event === 'complete' }),
       });
-    }).finally(() => writing.end());
+    }).finally(() => shown.end());
     if (flags.format === 'json') context.print(jsonText({ name, target }));
     else context.print(`${name}@${target.digest}\n`);
   },

@@ -9,7 +9,8 @@ import { define, MissingArgument, required } from '../../command.ts';
 import { followed, lookInside, unfollowed } from '../../copy/container.ts';
 import { parsePlace, targetOf, type Found, type Place } from '../../copy/place.ts';
 import { stdout, writeAll } from '../../io/output.ts';
-import { progress } from '../../output/progress.ts';
+import { bars, LONG_MS } from '../../output/bars.ts';
+import { bytesPart } from '../../output/parts.ts';
 import { binarySize } from '../../output/units.ts';
 
 type InContainer = Extract<Place, { kind: 'container' }>;
@@ -32,11 +33,11 @@ made on this machine. A container that does not run is seen without its volumes.
     if ((from.kind === 'container') === (to.kind === 'container'))
       throw new MissingArgument('one of both must be in a container (CONTAINER:PATH), the other must not');
     const client = await context.client();
-    const shown = progress('copied');
+    const shown = bars(process.stderr, LONG_MS);
     let copied = 0;
     const counted = async function* (bytes: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
       for await (const chunk of bytes) {
-        shown.bytes((copied += chunk.length));
+        shown.part(bytesPart('files', 'copying', (copied += chunk.length)));
         yield chunk;
       }
     };

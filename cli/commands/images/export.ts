@@ -1,10 +1,11 @@
-import { createWriteStream, rmSync } from 'node:fs';
-import { finished } from 'node:stream/promises';
 import { exportImages } from '../../../client/images/export.ts';
 import { hostPlatform, parsePlatform } from '../../../client/images/platform.ts';
 import { flag } from '../../args/flags.ts';
-import { stdout } from '../../io/output.ts';
 import { define, required } from '../../command.ts';
+import { withArchive } from '../../io/archive.ts';
+import { untilInterrupted } from '../../io/interrupt.ts';
+import { bars, LONG_MS } from '../../output/bars.ts';
+import { blobPart } from '../../output/parts.ts';
 
 export const command = define({
   usage: '[flags] <file>|- <image> [<image> ...]',
@@ -21,24 +22,18 @@ export const command = define({
     const target = required(file, 'archive (a file, or - for stdout)');
     required(images[0], 'image');
     const platform = flags.platform === undefined ? hostPlatform() : parsePlatform(flags.platform);
-    const client = await context.client();
-    const output = target === '-' ? stdout() : createWriteStream(target);
-    try {
-      await exportImages(client, images, output, {
-        platform: flags['all-platforms'] ? undefined : platform,
-        skipDockerManifest: flags['skip-manifest-json'],
-        skipNonDistributable: flags['skip-non-distributable'],
-      });
-      if (target !== '-') {
-        output.end();
-        await finished(output);
-      }
-    } catch (error) {
-      if (target !== '-') {
-        output.destroy();
-        rmSync(target, { force: true });
-      }
-      throw error;
-    }
+    const root = await context.client();
+    const shown = bars(process.stderr, LONG_MS);
+    await untilInterrupted((signal) =>
+      withArchive(target, signal, (output) =>
+        exportImages(root.with({ signal }), images, output, {
+          platform: flags['all-platforms'] ? undefined : platform,
+          skipDockerManifest: flags['skip-manifest-json'],
+          skipNonDistributable: flags['skip-non-distributable'],
+          signal,
+          progress: (blob, done) => shown.part(blobPart(blob, done === 0 ? 'waiting' : 'writing', done)),
+        }),
+      ),
+    ).finally(() => shown.end());
   },
 });

@@ -1,4 +1,5 @@
 import { createReadStream, statSync } from 'node:fs';
+import { addAbortSignal } from 'node:stream';
 import { importImages } from '../../../client/images/import.ts';
 import { hostPlatform, parsePlatform } from '../../../client/images/platform.ts';
 import { readImage } from '../../../client/images/resolve.ts';
@@ -6,7 +7,9 @@ import { unpack } from '../../../client/images/unpack.ts';
 import { withLease } from '../../../client/lease.ts';
 import { flag } from '../../args/flags.ts';
 import { define, required } from '../../command.ts';
-import { progress } from '../../output/progress.ts';
+import { untilInterrupted } from '../../io/interrupt.ts';
+import { bars, LONG_MS, type Part } from '../../output/bars.ts';
+import { bytesPart, layerState } from '../../output/parts.ts';
 import { snapshotterFlag } from '../../run/flags.ts';
 import { labelArguments } from '../../run/labels.ts';
 import { defaultSnapshotter } from '../../snapshotter.ts';
@@ -45,31 +48,48 @@ compressed with gzip. \`-\` reads stdin. An OCI layout may hold mere tags; they 
     const platform = flags.platform === undefined ? hostPlatform() : parsePlatform(flags.platform);
     const baseName = flags['base-name'] ?? `import-${new Date().toISOString().slice(0, 10)}`;
     const root = await context.client();
-    const reading = progress('reading', size);
-    await withLease(root, async (client) => {
-      const images = await importImages(client, input as AsyncIterable<Buffer>, {
-        baseName,
-        onlyBaseName: flags['base-name'] !== undefined,
-        digests: flags.digests,
-        skipDigestForNamed: flags['skip-digest-for-named'],
-        indexName: flags['index-name'],
-        platform: flags['all-platforms'] ? undefined : platform,
-        compress: flags['compress-blobs'],
-        labels: labelArguments(flags.label),
-        progress: (bytes) => reading.bytes(bytes),
-      }).finally(() => reading.end());
-      if (flags['no-unpack']) return;
-      const snapshotter = await defaultSnapshotter(client, flags.snapshotter);
-      for (const { name, target } of images) {
-        context.print(`unpacking ${name} (${target.digest})...`);
-        const { manifest, config } = await readImage(client, target, platform);
-        await unpack(client, manifest, config, { snapshotter, syncFs: flags['sync-fs'] });
-        if (flags['discard-unpacked-layers']) await letGo(client, target, platform);
-        context.print('done\n');
-      }
+    const shown = bars(process.stderr, LONG_MS);
+    // Below the bars, where both may be on one terminal.
+    const later: string[] = [];
+    const say = (line: string): void => void (process.stderr.isTTY ? later.push(line) : context.print(line));
+    await untilInterrupted((signal) =>
+      withLease(root.with({ signal }), async (client) => {
+        const images = await importImages(client, addAbortSignal(signal, input) as AsyncIterable<Buffer>, {
+          baseName,
+          onlyBaseName: flags['base-name'] !== undefined,
+          digests: flags.digests,
+          skipDigestForNamed: flags['skip-digest-for-named'],
+          indexName: flags['index-name'],
+          platform: flags['all-platforms'] ? undefined : platform,
+          compress: flags['compress-blobs'],
+          labels: labelArguments(flags.label),
+          progress: (bytes) => shown.part(readPart(bytes, size)),
+        });
+        if (flags['no-unpack']) return;
+        const snapshotter = await defaultSnapshotter(client, flags.snapshotter);
+        for (const { name, target } of images) {
+          const { manifest, config } = await readImage(client, target, platform);
+          await unpack(client, manifest, config, {
+            snapshotter,
+            syncFs: flags['sync-fs'],
+            progress: (layer, state) => shown.part(layerState(layer, state)),
+          });
+          if (flags['discard-unpacked-layers']) await letGo(client, target, platform);
+          say(`unpacking ${name} (${target.digest})...done\n`);
+        }
+      }),
+    ).finally(() => {
+      shown.end();
+      context.print(later.join(''));
     });
   },
 });
+
+/** Of the archive; `size` is undefined where it comes from a pipe. */
+function readPart(bytes: number, size: number | undefined): Part {
+  const part = bytesPart('archive', 'reading', bytes, size);
+  return bytes === size ? { ...part, event: 'read', last: true, measured: false } : part;
+}
 
 /** Removes the references by which a manifest holds its layers. */
 async function letGo(

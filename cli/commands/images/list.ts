@@ -4,6 +4,7 @@ import { isNotFound } from '../../../client/errors.ts';
 import { imagePlatforms, imageSize } from '../../../client/images/inspect.ts';
 import { formatPlatform, hostPlatform } from '../../../client/images/platform.ts';
 import { fromWire } from '../../../client/images/resolve.ts';
+import { flag } from '../../args/flags.ts';
 import { define } from '../../command.ts';
 import { plain } from '../../output/json.ts';
 import { listFlags, printList } from '../../output/list.ts';
@@ -18,8 +19,8 @@ interface Row {
 
 export const command = define({
   usage: '[flags] [<filter> ...]',
-  flags: listFlags,
-  examples: ['davit images ls', 'davit images ls -q', "davit images ls 'name~=busybox'"],
+  flags: { ...listFlags, digests: flag.switch({ help: 'accepted for docker: digests are always shown, in full' }) },
+  examples: ['davit images', 'davit images ls', 'davit images ls -q', "davit images ls 'name~=busybox'"],
   async run(context, flags, filters) {
     const client = await context.client();
     const { images } = await client.images.List({ filters });

@@ -46,9 +46,9 @@ mirrors and certificates from hosts.toml files (docs/registries.md).`,
     const snapshotter = flags['no-unpack'] ? undefined : await defaultSnapshotter(client, flags.snapshotter);
     const quiet = flags.quiet || flags.format === 'json';
     const shown = quiet ? undefined : transferProgress(process.stdout);
-    await withRegistry(context, name, flags, async (registry) => {
+    await withRegistry(context, name, flags, async (registry, signal) => {
       try {
-        await pullImage(client, registry, {
+        await pullImage(client.with({ signal }), registry, {
           name,
           platforms,
           labels: labelArguments(flags.label),

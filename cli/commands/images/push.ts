@@ -31,9 +31,9 @@ registry has already is not sent again.`,
     const target = await imageTarget(client, name);
     const quiet = flags.quiet || flags.format === 'json';
     const shown = quiet ? undefined : transferProgress(process.stdout);
-    await withRegistry(context, reference, flags, async (registry) => {
+    await withRegistry(context, reference, flags, async (registry, signal) => {
       try {
-        await pushImage(client, registry, {
+        await pushImage(client.with({ signal }), registry, {
           name,
           platforms: flags.platform.map(parsePlatform),
           ...(shown === undefined ? {} : { progress: (progress) => shown.take(progress) }),

@@ -25,8 +25,8 @@ of them is pulled by its digest.`,
   async run(context, flags, [ref]) {
     const name = normalizeReference(required(ref, 'image reference'));
     const client = await context.client();
-    await withRegistry(context, name, flags, async (registry) => {
-      const found = await listReferrers(client, registry);
+    await withRegistry(context, name, flags, async (registry, signal) => {
+      const found = await listReferrers(client.with({ signal }), registry);
       const wanted = flags['artifact-type'];
       printList<Descriptor>(context, flags, {
         items: found.filter(({ artifactType }) => wanted === undefined || artifactType === wanted),
