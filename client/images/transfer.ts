@@ -1,10 +1,15 @@
 // Pulling and pushing: the daemon does it; progress and questions come back over streams.
+import { stat } from 'node:fs/promises';
+import { resolve } from 'node:path';
 import type { Progress } from '../../proto/gen/containerd.types.transfer.ts';
 import { packMessage, unpackMessage } from '../any.ts';
 import type { Client } from '../connect.ts';
+import { isNotImplemented } from '../errors.ts';
 import { openStream, type Stream } from '../streams.ts';
 import type { Credentials } from './credentials.ts';
 import { transferredBytes } from '../transferred.ts';
+import { fromWire } from './resolve.ts';
+import type { NamedImage } from './store.ts';
 import { MEDIA, type Descriptor, type Index, type Platform } from './types.ts';
 
 export interface RegistryOptions {
@@ -38,6 +43,45 @@ export async function pullImage(client: Client, from: RegistryOptions, options: 
   const unpacks = snapshotter === undefined ? [] : platforms.map((platform) => ({ platform, snapshotter }));
   const store = packMessage(`${TYPES}.ImageStore`, { name, labels, platforms, all_metadata: allMetadata, unpacks });
   await withRegistry(client, from, (registry) => transfer(client, registry, store, options));
+}
+
+export interface ImportFileOptions extends TransferOptions {
+  /** What mere tags are appended to. */
+  readonly baseName: string;
+  /** What is kept of the archive; all when empty. */
+  readonly platforms: readonly Platform[];
+  readonly labels: Readonly<Record<string, string>>;
+  /** Undefined only imports. */
+  readonly unpack: { readonly platform: Platform; readonly snapshotter: string } | undefined;
+}
+
+/**
+ * Has the daemon read an archive where it is. Resolves with the images; undefined when this daemon cannot, or does
+ * not see the file: then its bytes are to be sent.
+ */
+export async function importFile(
+  client: Client,
+  file: string,
+  { baseName, platforms, labels, unpack, progress }: ImportFileOptions,
+): Promise<NamedImage[] | undefined> {
+  if (!client.address.startsWith('/')) return undefined;
+  const { dev, ino } = await stat(file, { bigint: true });
+  const source = { path: resolve(file), device: String(dev), inode: String(ino) };
+  const named = { name: baseName, is_prefix: true, allow_overwrite: true };
+  const store = { labels, platforms, unpacks: unpack === undefined ? [] : [unpack], extra_references: [named] };
+  const images: NamedImage[] = [];
+  const note = (step: Progress): void => {
+    if (step.event === 'saved' && step.desc !== null) images.push({ name: step.name, target: fromWire(step.desc) });
+    progress?.(step);
+  };
+  try {
+    const packed = packMessage('davit.types.transfer.ImageImportFile', source);
+    await transfer(client, packed, packMessage(`${TYPES}.ImageStore`, store), { progress: note });
+  } catch (error) {
+    if (isNotImplemented(error)) return undefined;
+    throw error;
+  }
+  return images;
 }
 
 export interface PushOptions extends TransferOptions {

@@ -1,14 +1,20 @@
 // Archives through the Transfer service: import, export, tag.
 import { strict as assert } from 'node:assert';
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { gzipSync } from 'node:zlib';
 import { before, describe, it } from 'mocha';
 import { packMessage } from '../../client/any.ts';
 import type { Client } from '../../client/connect.ts';
 import { isNotImplemented } from '../../client/errors.ts';
 import { openStream } from '../../client/streams.ts';
 import { receiveAll } from '../harness/byte-streams.ts';
-import { fails, present } from '../harness/expect.ts';
+import { collectGarbage } from '../harness/agreement.ts';
+import { collect, fails, present } from '../harness/expect.ts';
 import { useDaemon } from '../harness/fixture.ts';
-import { importArchive, NAMED, TYPES } from '../harness/import.ts';
+import { importArchive, importFile, importNamed, NAMED, TYPES } from '../harness/import.ts';
 import { busyboxImage, layeredImage, ociArchive } from '../harness/image.ts';
 import { chainId } from '../harness/store.ts';
 
@@ -53,6 +59,54 @@ describe('archives through the Transfer service', () => {
     assert.equal(present(info).labels['containerd.io/gc.ref.content.config'], layered.config.digest);
     for (const { layers } of [layered, busybox])
       await client.snapshots.Stat({ snapshotter: 'overlayfs', key: chainId(layers.map(({ diffId }) => diffId)) });
+  });
+
+  it('imports an archive from a file as from a stream', async function () {
+    if (t.target !== 'davit') this.skip();
+    const [streamed, read] = [t.inNewNamespace(), t.inNewNamespace()];
+    const store = { ...NAMED, unpacks: [{ platform: PLATFORM, snapshotter: 'overlayfs' }] };
+    const archive = ociArchive([layered, busybox]);
+    await importArchive(streamed, archive, store);
+    await collectGarbage(streamed);
+    for (const bytes of [archive, gzipSync(archive, { level: 1 })]) {
+      await importFile(read, bytes, store);
+      await collectGarbage(read);
+      const held = async (client: Client): Promise<unknown> => [
+        (await client.images.List({})).images.map(({ name, target }) => [name, target]),
+        (await collect(client.content.List({}))).flatMap(({ info }) =>
+          info.map(({ digest, labels }) => [digest, labels]),
+        ),
+        (await collect(client.snapshots.List({ snapshotter: 'overlayfs' })))
+          .flatMap(({ info }) => info.map(({ name }) => name))
+          .toSorted(),
+      ];
+      assert.deepEqual(await held(read), await held(streamed));
+    }
+  });
+
+  it('reads no file but the one that its client sees', async function () {
+    if (t.target !== 'davit') this.skip();
+    const client = t.inNewNamespace();
+    const folder = mkdtempSync(path.join(tmpdir(), 'davit-test-archive-'));
+    try {
+      const [file, pipe] = [path.join(folder, 'archive.tar'), path.join(folder, 'pipe')];
+      writeFileSync(file, ociArchive([busybox]));
+      execFileSync('mkfifo', [pipe]);
+      const seen = (what: string) => statSync(what, { bigint: true });
+      const { dev, ino } = seen(file);
+      for (const [what, as] of [
+        [file, { dev, ino: ino + 1n }],
+        [file, { dev: dev + 1n, ino }],
+        [folder, seen(folder)],
+        [pipe, seen(pipe)],
+        [`${file}.none`, { dev, ino }],
+      ] as const)
+        await fails(importNamed(client, what, as), 'not implemented', /does not see as its client does/);
+      await fails(importNamed(client, 'archive.tar', { dev, ino }), 'invalid argument', /not absolute/);
+      assert.deepEqual((await client.images.List({})).images, []);
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
   });
 
   it('exports what can be imported again', async () => {

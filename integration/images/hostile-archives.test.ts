@@ -14,7 +14,7 @@ import { collect, fails } from '../harness/expect.ts';
 import { described, json, TYPES } from '../harness/fake-registry.ts';
 import { useDaemon } from '../harness/fixture.ts';
 import { busyboxImage, ociArchive, sha256 } from '../harness/image.ts';
-import { importArchive } from '../harness/import.ts';
+import { importArchive, importFile } from '../harness/import.ts';
 import { tar, type TarEntry } from '../harness/tar.ts';
 import { targetOf } from '../harness/target.ts';
 
@@ -152,10 +152,13 @@ const ARCHIVES: Readonly<Record<string, { entries: readonly TarEntry[]; kind: Ki
 
   for (const [what, { entries, kind, text, load: said }] of Object.entries(ARCHIVES)) {
     it(what, async () => {
-      const archive = gzipSync(tar(entries), { level: 1 });
+      const plain = tar(entries);
+      const archive = gzipSync(plain, { level: 1 });
       const before = peak();
       const client = t.inNewNamespace();
       await fails(importArchive(client, archive), kind, text);
+      await assertNothingLeft(client);
+      await fails(importFile(client, plain), kind, text);
       await assertNothingLeft(client);
       await assert.rejects(load(client, archive), (error) => error instanceof ClientError && said.test(error.message));
       assert.ok(peak() - before < 32 * MEBIBYTE, `${(peak() - before) / MEBIBYTE} MiB more`);
@@ -163,10 +166,15 @@ const ARCHIVES: Readonly<Record<string, { entries: readonly TarEntry[]; kind: Ki
   }
 
   it('CVE-2021-20291: archives that end early end the import', async () => {
-    const whole = gzipSync(ociArchive([busyboxImage()]), { level: 1 });
+    const plain = ociArchive([busyboxImage()]);
+    const whole = gzipSync(plain, { level: 1 });
     const client = t.inNewNamespace();
     for (const kept of [20, 600, whole.length >> 1, whole.length - 9]) {
       await fails(importArchive(client, whole.subarray(0, kept)), 'invalid argument', /^archive: |end|not/);
+      await assertNothingLeft(client);
+    }
+    for (const kept of [20, 600, plain.length >> 1]) {
+      await fails(importFile(client, plain.subarray(0, kept)), 'invalid argument', /^archive: |end|not/);
       await assertNothingLeft(client);
     }
     await importArchive(client, whole);

@@ -11,6 +11,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   add_mounts(env, exports);
   add_copy(env, exports);
   add_layers(env, exports);
+  add_archives(env, exports);
   add_trees(env, exports);
   add_btrfs(env, exports);
   add_programs(env, exports);

@@ -10,6 +10,7 @@ namespace davit::addon {
 
 void add_mounts(Napi::Env env, Napi::Object exports);
 void add_copy(Napi::Env env, Napi::Object exports);
+void add_archives(Napi::Env env, Napi::Object exports);
 void add_layers(Napi::Env env, Napi::Object exports);
 void add_trees(Napi::Env env, Napi::Object exports);
 void add_btrfs(Napi::Env env, Napi::Object exports);

@@ -12,9 +12,11 @@ import { fileURLToPath } from 'node:url';
 import type {
   AppliedLayer,
   ApplyLayerOptions,
+  ArchiveMember,
   CancelHandle,
   CopyInOptions,
   CopyOutOptions,
+  CopyPartOptions,
   DiffLayerOptions,
   ErofsImage,
   MakeErofsOptions,
@@ -32,6 +34,7 @@ import type {
 export type {
   AppliedLayer,
   ApplyLayerOptions,
+  ArchiveMember,
   DiffLayerOptions,
   ErofsImage,
   MakeErofsOptions,
@@ -150,6 +153,19 @@ export function diffLayer(options: DiffLayerOptions, signal?: AbortSignal): Prom
 /** Writes the same layer, compressed in another way, into `file`, which exists and is emptied first. */
 export function recompressLayer(options: RecompressOptions, signal?: AbortSignal): Promise<WrittenLayer> {
   return cancellable(signal, (cancel) => native().recompressLayer({ ...options, cancel }));
+}
+
+/**
+ * What is where in an uncompressed tar archive, such as an image's; its members' data is not read. `EBADMSG`: not
+ * one; `EFBIG`: more members; `ENOTSUP`: with a sparse file, whose data is not in one piece.
+ */
+export function listArchive(file: string, maxMembers: number, signal?: AbortSignal): Promise<ArchiveMember[]> {
+  return cancellable(signal, (cancel) => native().listArchive({ file, maxMembers, cancel }));
+}
+
+/** Appends a part of one file to another; resolves with the part's `sha256:...`. `EBADMSG`: the file ends before. */
+export function copyPart(options: CopyPartOptions, signal?: AbortSignal): Promise<string> {
+  return cancellable(signal, (cancel) => native().copyPart({ ...options, cancel }));
 }
 
 /**

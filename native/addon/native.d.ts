@@ -145,6 +145,25 @@ export interface ErofsImage {
   readonly size: bigint;
 }
 
+export interface ArchiveMember {
+  /** Of a `symlink` or `link`, `link` is the target; `other` is what has no data. */
+  readonly type: 'file' | 'symlink' | 'link' | 'other';
+  /** As in the archive, not cleaned. */
+  readonly name: string;
+  readonly link: string;
+  /** Where the data is in the file, in bytes. */
+  readonly offset: bigint;
+  readonly size: bigint;
+}
+
+export interface CopyPartOptions {
+  readonly file: string;
+  readonly offset: bigint;
+  readonly size: bigint;
+  /** Appended to. */
+  readonly to: string;
+}
+
 export interface CopyOutOptions {
   /** A directory; whoever changes it meanwhile, nothing outside of it is read. */
   readonly root: string;
@@ -218,6 +237,9 @@ export interface Native {
   diffLayer(options: DiffLayerOptions & Cancellable): Promise<WrittenLayer>;
   makeErofs(options: MakeErofsOptions & Cancellable): Promise<ErofsImage>;
   recompressLayer(options: RecompressOptions & Cancellable): Promise<WrittenLayer>;
+
+  listArchive(options: { readonly file: string; readonly maxMembers: number } & Cancellable): Promise<ArchiveMember[]>;
+  copyPart(options: CopyPartOptions & Cancellable): Promise<string>;
 
   openPipe(): { readonly read: number; readonly write: number };
   /** `fd` is closed by the call, an end of a pipe. */

@@ -22,6 +22,9 @@ class ChunkSource {
   virtual ~ChunkSource() = default;
   // The bytes after the last chunk, valid until the next call; an empty chunk is the end.
   virtual Result<std::span<const uint8_t>> next() = 0;
+  // Leaves out at most `count` bytes after the last chunk without reading them, and returns how
+  // many.
+  virtual Result<int64_t> skip(int64_t /*count*/) { return 0; }
 };
 
 }  // namespace davit::layer

@@ -361,6 +361,11 @@ Result<std::span<const uint8_t>> TarReader::peek() {
 
 Result<> TarReader::skip(int64_t count) {
   while (count > 0) {
+    if (chunk_.empty()) {
+      DAVIT_ASSIGN(int64_t skipped, source_.skip(count));
+      count -= skipped;
+      if (count == 0) break;
+    }
     DAVIT_ASSIGN(std::span<const uint8_t> ready, peek());
     if (ready.empty()) return truncated();
     int64_t step = std::min(static_cast<int64_t>(ready.size()), count);

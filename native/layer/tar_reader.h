@@ -28,6 +28,9 @@ class TarReader {
     std::span<const uint8_t> bytes;
   };
   Result<Piece> data();
+  // Bytes of the source's last chunk that were not looked at yet: the data of an entry that was
+  // just returned begins there.
+  size_t unread() const { return chunk_.size(); }
 
   // Most a PAX header or a GNU long name may hold, and most extents a sparse file may have.
   static constexpr int64_t kMaxExtension = 1024 * 1024;

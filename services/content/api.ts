@@ -78,8 +78,8 @@ export interface Writer extends AsyncDisposable {
   readonly status: IngestStatus;
   /** Digest of what was written so far. */
   digest(): string;
-  /** Appends. Resolves when the kernel has the bytes, not when they are on disk. */
-  write(bytes: Uint8Array): Promise<void>;
+  /** Appends the pieces in order. Resolves when the kernel has the bytes, not when they are on disk. */
+  write(...pieces: readonly Uint8Array[]): Promise<void>;
   /** Begins again at offset 0. */
   truncate(): Promise<void>;
   /**

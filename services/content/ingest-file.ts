@@ -57,21 +57,22 @@ export class IngestFile {
     return this.#known ?? formatDigest(this.#algorithm, this.#hash.copy());
   }
 
-  async write(bytes: Uint8Array): Promise<void> {
+  /** Appends the pieces, one after the other. */
+  async write(pieces: readonly Uint8Array[]): Promise<void> {
     this.#check();
     if (this.#known !== undefined) await this.#rehash();
     this.#dirty = true;
     try {
       await fault('content.write.before-append');
       // The digest is computed while the kernel takes the bytes.
-      const written = this.#append(bytes);
-      this.#hash.update(bytes);
+      const written = this.#append(pieces);
+      for (const piece of pieces) this.#hash.update(piece);
       await written;
     } catch (error) {
       this.#broken = error;
       throw writeFailure(this.path, error);
     }
-    this.#size += bytes.length;
+    this.#size += lengthOf(pieces);
     this.#updated = now();
   }
 
@@ -133,10 +134,10 @@ export class IngestFile {
     await this.close();
   }
 
-  async #append(bytes: Uint8Array): Promise<void> {
-    for (let done = 0; done < bytes.length;) {
-      const { bytesWritten } = await this.#handle.write(bytes, done, bytes.length - done, null);
-      done += bytesWritten;
+  async #append(pieces: readonly Uint8Array[]): Promise<void> {
+    for (let left = pieces; left.length > 0;) {
+      const { bytesWritten } = await this.#handle.writev(left as Uint8Array[]);
+      left = rest(left, bytesWritten);
     }
   }
 
@@ -160,6 +161,19 @@ export class IngestFile {
     if (this.#closed) throw new Failure('failed precondition', 'cannot write to a closed writer: failed precondition');
     if (this.#broken !== undefined) throw writeFailure(this.path, this.#broken);
   }
+}
+
+function lengthOf(pieces: readonly Uint8Array[]): number {
+  return pieces.reduce((sum, { length }) => sum + length, 0);
+}
+
+/** What comes after the first `done` bytes. */
+function rest(pieces: readonly Uint8Array[], done: number): readonly Uint8Array[] {
+  let at = 0;
+  let left = done;
+  for (let first = pieces[at]; first !== undefined && first.length <= left; first = pieces[++at]) left -= first.length;
+  const [first, ...others] = pieces.slice(at);
+  return first === undefined ? [] : [first.subarray(left), ...others];
 }
 
 function writeFailure(path: string, error: unknown): Failure {

@@ -96,12 +96,13 @@ export class IngestWriter implements Writer {
     return this.#file?.digest() ?? this.#options.expected;
   }
 
-  async write(bytes: Uint8Array): Promise<void> {
+  async write(...pieces: readonly Uint8Array[]): Promise<void> {
     this.#check();
-    if (bytes.length === 0) return;
+    const length = pieces.reduce((sum, piece) => sum + piece.length, 0);
+    if (length === 0) return;
     this.#file ??= await this.#unshared(true);
-    await this.#file.write(bytes);
-    this.#host.written(bytes.length);
+    await this.#file.write(pieces);
+    this.#host.written(length);
   }
 
   async truncate(): Promise<void> {

@@ -1,4 +1,5 @@
 // Transfers: images from registries and archives into the image store, and out of it again.
+import type { FileHandle } from 'node:fs/promises';
 import type { Scope } from '../leases/api.ts';
 import type { Platform } from '../lib/platforms.ts';
 import type { Descriptor } from './documents.ts';
@@ -63,6 +64,8 @@ export interface StorePlace {
 /** An archive as a source. */
 export interface ArchiveSource {
   readonly bytes: AsyncIterable<Buffer>;
+  /** The same, where it is a file: read side by side, and only as far as it is needed. */
+  readonly file?: FileHandle | undefined;
   /** Compresses layers that are not; of Docker archives only. */
   readonly compress: boolean;
 }

@@ -132,10 +132,10 @@ async function copy(download: Download, writer: Writer, slowest: number, signal:
     let held = 0;
     const flush = async (): Promise<void> => {
       if (held === 0) return;
-      const bytes = pieces.length === 1 ? (pieces[0] as Buffer) : Buffer.concat(pieces, held);
+      const taken = pieces;
       pieces = [];
       held = 0;
-      await writer.write(bytes);
+      await writer.write(...taken);
       download.progress(writer.status.offset);
     };
     try {

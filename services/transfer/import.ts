@@ -43,7 +43,7 @@ export function createImport({ content, images, hold, unpackImage }: ImportDeps)
 
       try {
         tracker.line('Importing');
-        const { index, images: found } = await readArchive(content, held, archive.bytes, archive, signal);
+        const { index, images: found } = await readArchive(content, held, archive, signal);
         for (const image of found.filter((each) => selected(to, each))) await needed(image, undefined);
         const stored: [names: readonly string[], descriptor: Descriptor][] = found.map((image) => [
           importedNames(to, image),

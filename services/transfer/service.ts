@@ -14,6 +14,7 @@ import type {
   ReadStream,
   WriteStream,
 } from '../../proto/gen/containerd.types.transfer.ts';
+import type { ImageImportFile } from '../../proto/gen/davit.types.transfer.ts';
 import type { Any } from '../../proto/gen/google.protobuf.ts';
 import type { Copies } from '../copies/api.ts';
 import type { Call } from '../grpc/call.ts';
@@ -21,6 +22,7 @@ import { registration, type Registration } from '../grpc/handlers.ts';
 import { Failure, invalidArgument, notFound } from '../lib/errors.ts';
 import type { Stream, Streams } from '../streaming/api.ts';
 import type { RegistryPlace, Report, Transfers } from './api.ts';
+import { openArchive } from './archive/open.ts';
 import { askOver } from './ask.ts';
 import { receiveBytes, sendBytes } from './bytes.ts';
 import { platformFromWire, progressToWire, storeFromWire } from './convert.ts';
@@ -93,6 +95,17 @@ async function run(
       const { stream, force_compress: compress } = from<ImageImportStream>();
       const archive = { bytes: receiveBytes(take(stream)), compress };
       return await transfers.import(scope, archive, storeFromWire(to<ImageStore>()), report, call.signal);
+    }
+    case 'davit.types.transfer.ImageImportFile ImageStore': {
+      const { force_compress: compress, ...named } = from<ImageImportFile>();
+      await using archive = await openArchive(named);
+      return await transfers.import(
+        scope,
+        { ...archive, compress },
+        storeFromWire(to<ImageStore>()),
+        report,
+        call.signal,
+      );
     }
     case 'ImageStore ImageExportStream': {
       const wire = to<ImageExportStream>();

@@ -1,4 +1,5 @@
 // Works that belong together: when one fails the others are stopped, and nothing goes on afterwards.
+import { setMaxListeners } from 'node:events';
 
 /** Resolves when all have. Rejects with the first failure, when all have ended. */
 export async function together(
@@ -7,6 +8,8 @@ export async function together(
 ): Promise<void> {
   const group = new AbortController();
   const joint = AbortSignal.any([signal, group.signal]);
+  // Each work may listen.
+  setMaxListeners(0, joint);
   const failures: unknown[] = [];
   await Promise.all(
     works.map((work) =>

@@ -1,8 +1,10 @@
 import { createReadStream, statSync } from 'node:fs';
-import { addAbortSignal } from 'node:stream';
+import { addAbortSignal, type Readable } from 'node:stream';
 import { importImages } from '../../../client/images/import.ts';
 import { hostPlatform, parsePlatform } from '../../../client/images/platform.ts';
-import { readImage } from '../../../client/images/resolve.ts';
+import { fromWire, readImage } from '../../../client/images/resolve.ts';
+import { holdContent } from '../../../client/images/store.ts';
+import { importFile } from '../../../client/images/transfer.ts';
 import { unpack } from '../../../client/images/unpack.ts';
 import { withLease } from '../../../client/lease.ts';
 import { flag } from '../../args/flags.ts';
@@ -15,6 +17,8 @@ import { labelArguments } from '../../run/labels.ts';
 import { defaultSnapshotter } from '../../snapshotter.ts';
 
 const READ_SIZE = 1024 * 1024;
+/** With one of these the archive is read here, and its blobs are sent. */
+const SENT = ['base-name', 'digests', 'index-name', 'compress-blobs', 'sync-fs'] as const;
 
 export const command = define({
   usage: '[flags] <file>|-',
@@ -44,7 +48,8 @@ compressed with gzip. \`-\` reads stdin. An OCI layout may hold mere tags; they 
   async run(context, flags, [file]) {
     const source = required(file, 'archive (a file, or - for stdin)');
     const size = source === '-' ? undefined : statSync(source).size;
-    const input = source === '-' ? process.stdin : createReadStream(source, { highWaterMark: READ_SIZE });
+    const input = (): Readable =>
+      source === '-' ? process.stdin : createReadStream(source, { highWaterMark: READ_SIZE });
     const platform = flags.platform === undefined ? hostPlatform() : parsePlatform(flags.platform);
     const baseName = flags['base-name'] ?? `import-${new Date().toISOString().slice(0, 10)}`;
     const root = await context.client();
@@ -52,21 +57,40 @@ compressed with gzip. \`-\` reads stdin. An OCI layout may hold mere tags; they 
     // Below the bars, where both may be on one terminal.
     const later: string[] = [];
     const say = (line: string): void => void (process.stderr.isTTY ? later.push(line) : context.print(line));
+    const labels = labelArguments(flags.label);
+    const kept = flags['all-platforms'] ? undefined : platform;
     await untilInterrupted((signal) =>
       withLease(root.with({ signal }), async (client) => {
-        const images = await importImages(client, addAbortSignal(signal, input) as AsyncIterable<Buffer>, {
-          baseName,
-          onlyBaseName: flags['base-name'] !== undefined,
-          digests: flags.digests,
-          skipDigestForNamed: flags['skip-digest-for-named'],
-          indexName: flags['index-name'],
-          platform: flags['all-platforms'] ? undefined : platform,
-          compress: flags['compress-blobs'],
-          labels: labelArguments(flags.label),
-          progress: (bytes) => shown.part(readPart(bytes, size)),
-        });
-        if (flags['no-unpack']) return;
-        const snapshotter = await defaultSnapshotter(client, flags.snapshotter);
+        const snapshotter = flags['no-unpack'] ? undefined : await defaultSnapshotter(client, flags.snapshotter);
+        // The daemon reads a file itself, unless images are to be named in ways that it does not know.
+        const sent = source === '-' || SENT.some((name) => flags[name] !== undefined && flags[name] !== false);
+        const read = sent
+          ? undefined
+          : await importFile(client, source, {
+              baseName,
+              platforms: kept === undefined ? [] : [kept],
+              labels,
+              unpack: snapshotter === undefined ? undefined : { platform, snapshotter },
+              progress: ({ event, desc }) => {
+                if (desc !== null && (event === 'extracting' || event === 'extracted'))
+                  shown.part(layerState(fromWire(desc), event));
+              },
+            });
+        for (const { target } of read ?? []) await holdContent(client, target, kept, true);
+        const images =
+          read ??
+          (await importImages(client, addAbortSignal(signal, input()) as AsyncIterable<Buffer>, {
+            baseName,
+            onlyBaseName: flags['base-name'] !== undefined,
+            digests: flags.digests,
+            skipDigestForNamed: flags['skip-digest-for-named'],
+            indexName: flags['index-name'],
+            platform: kept,
+            compress: flags['compress-blobs'],
+            labels,
+            progress: (bytes) => shown.part(readPart(bytes, size)),
+          }));
+        if (snapshotter === undefined) return;
         for (const { name, target } of images) {
           const { manifest, config } = await readImage(client, target, platform);
           await unpack(client, manifest, config, {

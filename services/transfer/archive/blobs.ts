@@ -1,12 +1,13 @@
 // Blobs of an archive into the content store.
 import { Readable } from 'node:stream';
 import { createGzip } from 'node:zlib';
-import type { Content } from '../../content/api.ts';
+import type { Content, Writer } from '../../content/api.ts';
 import type { Scope } from '../../leases/api.ts';
 import { digestOf } from '../../lib/digest.ts';
 import { isAlreadyExists, isNotFound, kindOf } from '../../lib/errors.ts';
 import type { Descriptor } from '../documents.ts';
-import type { Compression, StoredFile } from './found.ts';
+import { compressionOf, type Compression, type StoredFile } from './found.ts';
+import type { Data } from './members.ts';
 
 export interface BlobToStore {
   readonly ref: string;
@@ -18,13 +19,16 @@ export interface BlobToStore {
 
 /** Written at once. */
 const PIECE = 512 * 1024;
+/** What is small, or made here, is written to the end. */
+const NEVER = new AbortController().signal;
 
 /** Stores a blob, or finds it stored. Nothing is left behind when it fails. */
 export async function storeBlob(
   content: Content,
   scope: Scope,
   { ref, digest, size, labels }: BlobToStore,
-  bytes: AsyncIterable<Buffer>,
+  bytes: Data['bytes'],
+  signal: AbortSignal,
 ): Promise<StoredFile> {
   let writer;
   try {
@@ -37,23 +41,12 @@ export async function storeBlob(
       compression: await headOf(content, scope, digest),
     };
   }
-  let pieces: Buffer[] = [];
-  let held = 0;
-  let head: Buffer = Buffer.alloc(0);
   try {
     // Bytes that another namespace has need not be written again.
     const shared = digest !== undefined && writer.status.offset === size;
     if (!shared && writer.status.offset > 0) await writer.truncate();
-    for await (const chunk of bytes) {
-      if (head.length < 4) head = Buffer.concat([head, chunk.subarray(0, 4)]);
-      if (shared) continue;
-      pieces.push(chunk);
-      held += chunk.length;
-      if (held < PIECE) continue;
-      await writer.write(Buffer.concat(pieces, held));
-      [pieces, held] = [[], 0];
-    }
-    if (held > 0) await writer.write(Buffer.concat(pieces, held));
+    const head = 'copy' in bytes ? await bytes.head() : await append(shared ? undefined : writer, bytes);
+    if ('copy' in bytes && !shared) writer.appended(size, await bytes.copy(writer.file, signal));
     const stored = { digest: writer.digest(), size: writer.status.offset, compression: compressionOf(head) };
     try {
       await writer.commit({ expected: digest, labels });
@@ -74,6 +67,27 @@ export async function storeBlob(
   }
 }
 
+/** Reads all of it, and writes it where there is a writer; resolves with the first bytes. */
+async function append(writer: Writer | undefined, bytes: AsyncIterable<Buffer>): Promise<Buffer> {
+  let head: Buffer = Buffer.alloc(0);
+  let pieces: Buffer[] = [];
+  let held = 0;
+  const flush = async (): Promise<void> => {
+    const taken = pieces;
+    [pieces, held] = [[], 0];
+    await writer?.write(...taken);
+  };
+  for await (const chunk of bytes) {
+    if (head.length < 4) head = Buffer.concat([head, chunk.subarray(0, 4)]);
+    if (writer === undefined) continue;
+    pieces.push(chunk);
+    held += chunk.length;
+    if (held >= PIECE) await flush();
+  }
+  if (held > 0) await flush();
+  return head;
+}
+
 /** Stores a document; resolves with its descriptor. */
 export async function storeDocument(
   content: Content,
@@ -82,7 +96,13 @@ export async function storeDocument(
   bytes: Buffer,
 ): Promise<Descriptor> {
   const digest = digestOf(bytes);
-  await storeBlob(content, scope, { ref: `import-${digest}`, digest, size: bytes.length }, Readable.from([bytes]));
+  await storeBlob(
+    content,
+    scope,
+    { ref: `import-${digest}`, digest, size: bytes.length },
+    Readable.from([bytes]),
+    NEVER,
+  );
   return { mediaType, digest, size: bytes.length };
 }
 
@@ -101,7 +121,7 @@ export async function storeCompressed(content: Content, scope: Scope, digest: st
     const packed = Readable.from(bytes(), { objectMode: false }).pipe(createGzip());
     const labels = new Map([['containerd.io/uncompressed', digest]]);
     const to = { ref: `compress-${digest}`, digest: undefined, size: 0, labels };
-    return { ...(await storeBlob(content, scope, to, packed)), compression: 'gzip' };
+    return { ...(await storeBlob(content, scope, to, packed, NEVER)), compression: 'gzip' };
   } finally {
     await blob.close();
   }
@@ -114,9 +134,4 @@ async function headOf(content: Content, scope: Scope, digest: string): Promise<C
   } finally {
     await blob.close();
   }
-}
-
-export function compressionOf(head: Buffer): Compression {
-  if (head.subarray(0, 2).equals(Buffer.from([0x1f, 0x8b]))) return 'gzip';
-  return head.subarray(0, 4).equals(Buffer.from([0x28, 0xb5, 0x2f, 0xfd])) ? 'zstd' : '';
 }

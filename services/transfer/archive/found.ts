@@ -34,3 +34,8 @@ export function clean(name: string): string {
   }
   return parts.join('/');
 }
+
+export function compressionOf(head: Buffer): Compression {
+  if (head.subarray(0, 2).equals(Buffer.from([0x1f, 0x8b]))) return 'gzip';
+  return head.subarray(0, 4).equals(Buffer.from([0x28, 0xb5, 0x2f, 0xfd])) ? 'zstd' : '';
+}

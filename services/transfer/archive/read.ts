@@ -1,17 +1,17 @@
-// Reading image archives: the tar stream of an OCI layout or of `docker save`, into the content store.
+// Reading image archives: an OCI layout or the output of `docker save`, into the content store.
 import { createHash } from 'node:crypto';
-import { Readable } from 'node:stream';
-import { createGunzip } from 'node:zlib';
-import { extract, type Header } from 'tar-stream';
 import type { Content } from '../../content/api.ts';
 import type { Scope } from '../../leases/api.ts';
 import { parseDigest } from '../../lib/digest.ts';
-import { Failure, invalidArgument } from '../../lib/errors.ts';
+import { invalidArgument } from '../../lib/errors.ts';
+import { createLimit } from '../../lib/limit.ts';
+import type { ArchiveSource } from '../api.ts';
 import { MAX_DOCUMENT, parseIndex, type Descriptor } from '../documents.ts';
-import { readLimited } from '../registry/limited.ts';
-import { compressionOf, storeBlob, storeDocument } from './blobs.ts';
+import { together } from '../together.ts';
+import { storeBlob, storeDocument } from './blobs.ts';
 import { indexOfDocker, parseDockerManifests } from './docker.ts';
 import { clean, type Found } from './found.ts';
+import { listMembers, readMembers, type Member } from './members.ts';
 
 /** What an archive held. */
 export interface Archive {
@@ -20,43 +20,29 @@ export interface Archive {
   readonly images: readonly Descriptor[];
 }
 
-export interface ReadOptions {
-  /** Compresses layers that are not; of Docker archives only. */
-  readonly compress: boolean;
-}
-
 const OCI_INDEX = 'application/vnd.oci.image.index.v1+json';
-const MAX_ENTRIES = 100_000;
+/** Members of a file that are stored side by side: one is hashed and copied while another is brought to disk. */
+const WIDTH = 3;
 
 /** Stores all blobs of the archive and the list of its images. Throws `invalid argument` for anything else. */
 export async function readArchive(
   content: Content,
   scope: Scope,
-  input: AsyncIterable<Buffer>,
-  { compress }: ReadOptions,
+  { bytes, file, compress }: ArchiveSource,
   signal: AbortSignal,
 ): Promise<Archive> {
   const found: Found = { layout: false, index: undefined, docker: undefined, files: new Map(), links: new Map() };
-  const source = Readable.from(input, { objectMode: false, signal });
-  const tar = extract();
-  const plain = await plainTar(source);
-  plain.on('error', (error) => tar.destroy(error));
-  plain.pipe(tar);
-  try {
-    let entries = 0;
-    for await (const entry of tar) {
-      if (++entries > MAX_ENTRIES) throw invalidArgument(`archive: more than ${MAX_ENTRIES} entries`);
-      await take(content, scope, found, entry.header, entry as AsyncIterable<Buffer>);
-      entry.resume();
-    }
-  } catch (error) {
-    signal.throwIfAborted();
-    throw error instanceof Failure
-      ? error
-      : invalidArgument(`archive: ${error instanceof Error ? error.message : ''}`, { cause: error });
-  } finally {
-    source.destroy();
-    plain.destroy();
+  const members = file === undefined ? undefined : await listMembers(file, signal);
+  if (members === undefined) {
+    await readMembers(bytes, (member) => take(content, scope, found, member, signal), signal);
+  } else {
+    const limit = createLimit(WIDTH);
+    // Of several with one name the last one counts, as in a stream.
+    const named = new Map(members.map((member) => [clean(member.name), member]));
+    const works = [...named.values()].map(
+      (member) => (joint: AbortSignal) => limit(() => take(content, scope, found, member, joint), joint),
+    );
+    await together(signal, works);
   }
   if (found.layout && found.index !== undefined) {
     const descriptor = { mediaType: OCI_INDEX, digest: 'index.json', size: found.index.length };
@@ -74,32 +60,30 @@ async function take(
   content: Content,
   scope: Scope,
   found: Found,
-  { name: path, type, linkname, size }: Header,
-  bytes: AsyncIterable<Buffer>,
+  { type, name: path, link, size, data }: Member,
+  signal: AbortSignal,
 ): Promise<void> {
   const name = clean(path);
   if (type === 'symlink' || type === 'link') {
-    found.links.set(name, clean(type === 'link' ? (linkname ?? '') : `${name}/../${linkname ?? ''}`));
+    found.links.set(name, clean(type === 'link' ? link : `${name}/../${link}`));
     return;
   }
-  if (type !== 'file' && type !== 'contiguous-file') return;
-  const document = (): Promise<Buffer> => readLimited(bytes, MAX_DOCUMENT, `archive: ${name}`);
+  if (type !== 'file') return;
   if (name === 'oci-layout') {
-    if (!/"imageLayoutVersion"\s*:\s*"1\.0\.\d+"/.test((await document()).toString('utf8'))) {
+    if (!/"imageLayoutVersion"\s*:\s*"1\.0\.\d+"/.test((await data.read(MAX_DOCUMENT)).toString('utf8'))) {
       throw invalidArgument('archive: the OCI layout is not of version 1.0');
     }
     found.layout = true;
   } else if (name === 'index.json') {
-    found.index = await document();
+    found.index = await data.read(MAX_DOCUMENT);
   } else if (name === 'manifest.json') {
-    found.docker = parseDockerManifests(await document());
+    found.docker = parseDockerManifests(await data.read(MAX_DOCUMENT));
   } else {
     const [, algorithm, encoded] = /^blobs\/([^/]+)\/([^/]+)$/.exec(name) ?? [];
     const digest = `${algorithm}:${encoded}`;
     const known = algorithm !== undefined && typeof parseDigest(digest) !== 'string' ? digest : undefined;
     const ref = `import-${known ?? createHash('sha256').update(`${process.hrtime.bigint()} ${name}`).digest('hex')}`;
-    const stored = await storeBlob(content, scope, { ref, digest: known, size: size ?? 0 }, bytes);
-    found.files.set(name, stored);
+    found.files.set(name, await storeBlob(content, scope, { ref, digest: known, size }, data.bytes, signal));
   }
 }
 
@@ -111,22 +95,4 @@ function withoutType(index: Buffer): Buffer {
   } catch {
     return index;
   }
-}
-
-/** The archive itself may be compressed with gzip. */
-async function plainTar(source: Readable): Promise<Readable> {
-  const first = await new Promise<Buffer | undefined>((resolve, reject) => {
-    const settle = (): void => {
-      const chunk = source.read() as Buffer | null;
-      if (chunk !== null) source.unshift(chunk);
-      for (const event of ['readable', 'end']) source.off(event, settle);
-      source.off('error', reject);
-      resolve(chunk ?? undefined);
-    };
-    source.once('readable', settle).once('end', settle).once('error', reject);
-  });
-  if (first === undefined || compressionOf(first) !== 'gzip') return source;
-  const gunzip = createGunzip();
-  source.on('error', (error) => gunzip.destroy(error));
-  return source.pipe(gunzip);
 }
