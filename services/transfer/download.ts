@@ -28,7 +28,7 @@ export interface Download {
 }
 
 /** Written at once; the digest of as much is computed without a pause, so it must not be long. */
-const PIECE = 512 * 1024;
+const PIECE = 256 * 1024;
 const LOCKED_MS = 100;
 /** Somebody who sends slower than this for so long wants to keep us busy. */
 const SLOWEST_BYTES = 8 * 1024;

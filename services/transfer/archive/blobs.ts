@@ -18,7 +18,7 @@ export interface BlobToStore {
 }
 
 /** Written at once. */
-const PIECE = 512 * 1024;
+const PIECE = 256 * 1024;
 /** What is small, or made here, is written to the end. */
 const NEVER = new AbortController().signal;
 
