@@ -8,7 +8,7 @@ import { processorOf } from '../integration/harness/procfs.ts';
 import { seed, startRegistry } from '../integration/harness/registry.ts';
 import { REPOSITORY } from '../integration/harness/target.ts';
 import { LAYERS, largeImage, manyFiles } from './large-image.ts';
-import { inTurn, median, milliseconds, type Pair } from './measure.ts';
+import { median, milliseconds, type Pair } from './measure.ts';
 import type { Sides } from './rows.ts';
 import { NAMESPACE, type Subject } from './subject.ts';
 import type { Row } from './table.ts';
@@ -23,66 +23,95 @@ export interface ImageSizes {
   readonly files: number;
 }
 
-interface Subjects {
+interface Kind {
   readonly what: string;
-  readonly image: TestImage;
   readonly budget: string;
+  /** The image; of one that stays another one each time. */
+  image(time: number): TestImage;
+  /**
+   * Whether it stays until the end. ext4 hands out no inode that was deleted minutes ago, and looks for others the
+   * longer the more there are: whoever unpacks many files after that is measured for it.
+   */
+  readonly stays: boolean;
 }
 
-const both = ({ megabytes, files }: ImageSizes): Subjects[] => [
-  { what: `${megabytes} MB in ${LAYERS} layers`, image: largeImage(megabytes), budget: '0.35' },
-  { what: `${files} files`, image: manyFiles(files), budget: '0.50' },
-];
-
-type Command = (subject: Subject) => Promise<unknown>;
-
-/** Two rows: what a command takes, and what of processors the daemon does; the image is removed after each. */
-async function rowsOf(
-  sides: Sides,
-  what: string,
-  budget: string,
-  name: string,
-  reference: Command,
-  davit: Command,
-): Promise<Row[]> {
-  const used = new Map<Subject, number[]>([
-    [sides.reference, []],
-    [sides.davit, []],
-  ]);
-  const work = async (subject: Subject, command: Command): Promise<number> => {
-    const { pid } = subject.daemon;
-    const before = pid === undefined ? Number.NaN : processorOf(pid);
-    const taken = await milliseconds(() => command(subject));
-    used.get(subject)?.push((pid === undefined ? Number.NaN : processorOf(pid)) - before);
-    await subject.ctr('image', 'rm', '--sync', name);
-    return taken;
-  };
-  const pair = await inTurn(
-    RUNS,
-    () => work(sides.reference, reference),
-    () => work(sides.davit, davit),
-  );
-  const processor: Pair = {
-    reference: median(used.get(sides.reference) ?? []),
-    davit: median(used.get(sides.davit) ?? []),
-  };
+/** `first`: how many images of the kinds that stay the daemons may have already. */
+function kinds({ megabytes, files }: ImageSizes, first: number): Kind[] {
+  const large = largeImage(megabytes);
+  const many = manyFiles(files);
   return [
-    { what, unit: 'ms', pair, budget },
-    { what: '  processor time of the daemon', unit: 's', pair: processor, budget: '' },
+    { what: `${megabytes} MB in ${LAYERS} layers`, budget: '0.35', image: () => large, stays: false },
+    { what: `${files} files`, budget: '0.50', image: (time) => many(first + time), stays: true },
   ];
 }
 
-export async function importRows(sides: Sides, sizes: ImageSizes): Promise<Row[]> {
+interface Form {
+  readonly what: string;
+  readonly subject: Subject;
+  command(name: string): Promise<unknown>;
+}
+
+/**
+ * Two rows for each form but the first, which is what the others are compared with: time, and processor time of the
+ * daemon. All in turn, after one turn that does not count. `place` puts an image where the commands find it.
+ */
+async function rowsOf(kind: Kind, place: (image: TestImage) => Promise<string>, forms: readonly Form[]) {
+  const taken = forms.map(() => ({ times: [] as number[], processor: [] as number[] }));
+  const had = new Map<Subject, number>();
+  let placed = -1;
+  let name = '';
+  for (let turn = 0; turn <= RUNS; turn += 1) {
+    for (const [at, { subject, command }] of forms.entries()) {
+      const time = kind.stays ? (had.get(subject) ?? 0) : 0;
+      had.set(subject, time + 1);
+      if (time !== placed) name = await place(kind.image(time));
+      placed = time;
+      await run('sync');
+      const { pid } = subject.daemon;
+      const before = pid === undefined ? Number.NaN : processorOf(pid);
+      const took = await milliseconds(() => command(name));
+      const used = (pid === undefined ? Number.NaN : processorOf(pid)) - before;
+      if (!kind.stays) await subject.ctr('image', 'rm', '--sync', name);
+      if (turn === 0) continue;
+      taken[at]?.times.push(took);
+      taken[at]?.processor.push(used);
+    }
+  }
+  const [reference = { times: [], processor: [] }, ...others] = taken;
+  const pair = (what: 'times' | 'processor', of: typeof reference): Pair => ({
+    reference: median(reference[what]),
+    davit: median(of[what]),
+  });
+  return others.flatMap((each, at): Row[] => [
+    { what: `${forms[at + 1]?.what}, ${kind.what}`, unit: 'ms', pair: pair('times', each), budget: kind.budget },
+    { what: '  processor time of the daemon', unit: 's', pair: pair('processor', each), budget: '' },
+  ]);
+}
+
+const byDavit = ({ daemon }: Subject, ...args: readonly string[]): Promise<unknown> =>
+  run(path.join(REPOSITORY, 'bin/davit'), ['-a', daemon.address, '-n', NAMESPACE, ...args]);
+
+export async function importRows({ reference, davit }: Sides, sizes: ImageSizes): Promise<Row[]> {
   const directory = mkdtempSync('/tmp/davit-bench-');
   const archive = path.join(directory, 'image.tar');
+  const place = (image: TestImage): Promise<string> => {
+    const name = `docker.io/${image.name}:latest`;
+    writeFileSync(archive, ociArchive([{ ...image, name }]));
+    return Promise.resolve(name);
+  };
+  const byCtr = (subject: Subject) => () => subject.ctr('image', 'import', archive);
+  const forms = [
+    { what: '', subject: reference, command: byCtr(reference) },
+    { what: 'ctr image import', subject: davit, command: byCtr(davit) },
+    {
+      what: 'davit load, against ctr on the reference',
+      subject: davit,
+      command: () => byDavit(davit, 'load', '-i', archive),
+    },
+  ];
   const rows: Row[] = [];
   try {
-    for (const { what, image, budget } of both(sizes)) {
-      const name = `docker.io/${image.name}:latest`;
-      writeFileSync(archive, ociArchive([{ ...image, name }]));
-      const byCtr: Command = (subject) => subject.ctr('image', 'import', archive);
-      rows.push(...(await rowsOf(sides, `ctr image import, ${what}`, budget, name, byCtr, byCtr)));
-    }
+    for (const kind of kinds(sizes, 0)) rows.push(...(await rowsOf(kind, place, forms)));
     return rows;
   } finally {
     rmSync(directory, { recursive: true });
@@ -90,21 +119,26 @@ export async function importRows(sides: Sides, sizes: ImageSizes): Promise<Row[]
 }
 
 /** From Debian's docker-registry on loopback. */
-export async function pullRows(sides: Sides, sizes: ImageSizes): Promise<Row[]> {
+export async function pullRows({ reference, davit }: Sides, sizes: ImageSizes): Promise<Row[]> {
   const folder = mkdtempSync('/tmp/davit-bench-');
   const registry = await startRegistry({ folder });
+  const place = async (image: TestImage): Promise<string> => {
+    await seed(registry.host, image.name, '1', image);
+    return `${registry.host}/${image.name}:1`;
+  };
+  const byCtr = (subject: Subject) => (name: string) => subject.ctr('image', 'pull', '--plain-http', name);
+  const forms = [
+    { what: '', subject: reference, command: byCtr(reference) },
+    { what: 'ctr image pull', subject: davit, command: byCtr(davit) },
+    {
+      what: 'davit pull, against ctr on the reference',
+      subject: davit,
+      command: (name: string) => byDavit(davit, 'pull', '--plain-http', name),
+    },
+  ];
   const rows: Row[] = [];
   try {
-    for (const { what, image, budget } of both(sizes)) {
-      await seed(registry.host, image.name, '1', image);
-      const name = `${registry.host}/${image.name}:1`;
-      const byCtr: Command = (subject) => subject.ctr('image', 'pull', '--plain-http', name);
-      const byDavit: Command = ({ daemon }) =>
-        run(path.join(REPOSITORY, 'bin/davit'), ['-a', daemon.address, '-n', NAMESPACE, 'pull', '--plain-http', name]);
-      rows.push(...(await rowsOf(sides, `ctr image pull, ${what}`, budget, name, byCtr, byCtr)));
-      const against = `davit pull, against ctr on the reference, ${what}`;
-      rows.push(...(await rowsOf(sides, against, budget, name, byCtr, byDavit)));
-    }
+    for (const kind of kinds(sizes, 100)) rows.push(...(await rowsOf(kind, place, forms)));
     return rows;
   } finally {
     await registry.stop();

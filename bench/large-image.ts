@@ -44,13 +44,14 @@ export function largeImage(megabytes: number): TestImage {
   return makeImage('bench/large', layers);
 }
 
-/** One layer of so many files of one to five kilobytes. */
-export function manyFiles(count: number): TestImage {
+/** Images of one layer of so many files of one to five kilobytes; each variant is another layer, for the same work. */
+export function manyFiles(count: number): (variant: number) => TestImage {
   const entries: TarEntry[] = [];
   for (let file = 0; file < count; file += 1) {
     const folder = `folder-${Math.floor(file / FOLDER_FILES)}`;
     if (file % FOLDER_FILES === 0) entries.push({ name: folder, type: 'directory' });
     entries.push({ name: `${folder}/file-${file}`, content: content(String(file), 1024 + ((file * 37) % 4096)) });
   }
-  return makeImage('bench/files', [makeLayer(entries)]);
+  return (variant) =>
+    makeImage('bench/files', [makeLayer([{ name: `variant-${variant}`, type: 'directory' }, ...entries])]);
 }
