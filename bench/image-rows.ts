@@ -48,7 +48,7 @@ function kinds({ megabytes, files }: ImageSizes, first: number): Kind[] {
 interface Form {
   readonly what: string;
   readonly subject: Subject;
-  command(name: string): Promise<unknown>;
+  readonly command: (name: string) => Promise<unknown>;
 }
 
 /**

@@ -66,8 +66,8 @@ Result<std::vector<Member>> list_archive(const Fd& file, size_t max_members, con
     }
     if (entry->sparse) return fail(ENOTSUP, "member \"" + entry->name + "\" is sparse");
     int64_t offset = chunks.position() - static_cast<int64_t>(reader.unread());
-    members.push_back({entry->type, std::move(entry->name), std::move(entry->link), offset,
-                       entry->size});
+    members.push_back(
+        {entry->type, std::move(entry->name), std::move(entry->link), offset, entry->size});
   }
 }
 

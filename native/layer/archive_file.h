@@ -1,5 +1,5 @@
-// An archive in a file, such as an image's: what is where in it, and parts of it elsewhere. The data
-// of its members is read only when it is copied.
+// An archive in a file, such as an image's: what is where in it, and parts of it elsewhere. The
+// data of its members is read only when it is copied.
 #pragma once
 
 #include <string>

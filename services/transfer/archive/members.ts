@@ -50,10 +50,10 @@ export async function readMembers(
     let members = 0;
     for await (const entry of tar) {
       if (++members > MAX_MEMBERS) throw invalidArgument(`archive: more than ${MAX_MEMBERS} entries`);
-      const { name, type, linkname, size = 0 } = entry.header;
+      const { name, type, linkname, size } = entry.header;
       const bytes = entry as AsyncIterable<Buffer>;
       const data: Data = { bytes, read: (max) => readLimited(bytes, max, `archive: ${name}`) };
-      await take({ type: typeOf(type), name, link: linkname ?? '', size, data });
+      await take({ type: typeOf(type), name, link: linkname ?? '', size: size ?? 0, data });
       entry.resume();
     }
   } catch (error) {
