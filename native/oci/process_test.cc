@@ -238,6 +238,24 @@ void exec_fails_in_words() {
   }
 }
 
+// A descriptor of the host's that the container is to have does not become its directory
+// (CVE-2024-21626).
+void no_cwd_outside() {
+  Bundle bundle;
+  bundle.set("/process/cwd", "\"/proc/self/fd/3\"");
+  Fd before(::fcntl(3, F_DUPFD_CLOEXEC, 10)), host(::open("/tmp", O_RDONLY | O_DIRECTORY));
+  CHECK(host.get() == 3 || ::dup2(host.get(), 3) == 3);
+  oci::CreateOptions options = bundle.options();
+  options.preserve_fds = 1;
+  auto container = oci::Container::create(options);
+  CHECK_CONTAINS(container ? "" : container.error().text(), "is outside the container");
+  if (container) {
+    CHECK((*container)->kill(SIGKILL).has_value() && kernel::reap((*container)->pid()).has_value());
+    CHECK((*container)->destroy().has_value());
+  }
+  if (before) CHECK(::dup3(before.get(), 3, O_CLOEXEC) == 3);
+}
+
 void exec_stays_below() {
   Bundle bundle;
   bundle.script("sleep 1000");
@@ -292,6 +310,7 @@ int main() {
   settings_of_the_machine_are_refused();
   a_terminal();
   exec_fails_in_words();
+  no_cwd_outside();
   exec_stays_below();
   exec_is_where_init_is();
   testing::check_leftovers();
