@@ -13,7 +13,7 @@ import { sha256 } from '../harness/image.ts';
 import { ROOTED } from '../harness/load.ts';
 import { davitOnly } from '../harness/only.ts';
 import { memoryOf } from '../harness/procfs.ts';
-import { createMuteReader } from '../harness/mute-reader.ts';
+import { createMuteReader, createResetter } from '../harness/mute-reader.ts';
 import { getBlob, putBlob, WRITE } from '../harness/store.ts';
 
 const CALLS = 200;
@@ -79,6 +79,16 @@ describe('rude clients', () => {
       const rude = createMuteReader(t.daemon.address, t.client.namespace);
       for (let index = 0; index < 1000; index += 1) rude.ask('/containerd.services.events.v1.Events/Subscribe');
       await sleep(500);
+      return () => rude.end();
+    }));
+
+  it('one opens streams and resets them, as fast as it can', () =>
+    harmless('20,000 streams that were reset', async () => {
+      const rude = createResetter(t.daemon.address, t.client.namespace);
+      const sent = await rude.reset('/containerd.services.events.v1.Events/Subscribe', 20_000);
+      console.log(`      ${rude.ended ? `its connection was ended after ${sent} or fewer` : `all ${sent} were taken`}`);
+      // nghttp2 allows a burst of a thousand.
+      if (t.target === 'davit') assert.ok(rude.ended && sent < 10_000, `${sent} were taken`);
       return () => rude.end();
     }));
 
