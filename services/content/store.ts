@@ -31,8 +31,6 @@ export interface ContentDeps {
   readonly sharing: 'shared' | 'isolated';
   /** Told of every new blob. */
   readonly arrived?: (blob: NewBlob) => void;
-  /** Told of every large piece that is written. */
-  readonly streaming?: () => void;
 }
 
 export interface ContentStore extends Content {
@@ -121,7 +119,6 @@ export function createContent(deps: ContentDeps): ContentStore {
       active,
       sharing: deps.sharing,
       arrived: deps.arrived,
-      streaming: deps.streaming,
     }),
 
     list(namespace, filters) {

@@ -16,8 +16,6 @@ export interface WriterHost {
   /** Records that the ingest no longer shares the blob. */
   unshare(): Promise<void>;
   blobFile(digest: string): string;
-  /** So much has been written at once. */
-  written(bytes: number): void;
   /** The writer is closed: somebody else may have the ref. */
   release(): void;
 }
@@ -98,11 +96,9 @@ export class IngestWriter implements Writer {
 
   async write(...pieces: readonly Uint8Array[]): Promise<void> {
     this.#check();
-    const length = pieces.reduce((sum, piece) => sum + piece.length, 0);
-    if (length === 0) return;
+    if (pieces.every(({ length }) => length === 0)) return;
     this.#file ??= await this.#unshared(true);
     await this.#file.write(pieces);
-    this.#host.written(length);
   }
 
   async truncate(): Promise<void> {

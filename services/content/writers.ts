@@ -33,8 +33,6 @@ export interface WritersDeps {
   readonly sharing: 'shared' | 'isolated';
   /** Told of every new blob. */
   readonly arrived?: ((blob: NewBlob) => void) | undefined;
-  /** Told of every large piece that is written. */
-  readonly streaming?: (() => void) | undefined;
 }
 
 export interface NewBlob {
@@ -45,8 +43,6 @@ export interface NewBlob {
   readonly file: string;
 }
 
-/** Of a piece, in bytes: what only those write that write a lot. */
-const LARGE = 64 * 1024;
 /** How long an ingest without a lease is kept after it was last opened. */
 const INGEST_LIFE = 24 * 3_600_000;
 
@@ -96,7 +92,6 @@ export function createWriters(deps: WritersDeps): (scope: Scope, options: Ingest
       {
         finish: (digest, size, file, options) => finish(scope, writer, { digest, size, file, options, quiet }),
         unshare: () => unshare(writer),
-        written: (bytes) => void (bytes >= LARGE && deps.streaming?.()),
         blobFile: (digest) => files.path(digest),
         release: () => void (active.get(id) === writer && active.delete(id)),
       },

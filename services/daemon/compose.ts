@@ -63,7 +63,6 @@ import { bootId, createDrivers } from './compose/snapshotters.ts';
 import type { Config } from './defaults.ts';
 import { makeOwnFolder } from './folders.ts';
 import { listen } from './listen.ts';
-import type { Memory } from './memory.ts';
 
 export interface Daemon {
   readonly taskMetrics: TaskMetrics;
@@ -74,7 +73,6 @@ export interface Daemon {
 export interface ComposeDeps {
   readonly log: Logger;
   readonly build: BuildInfo;
-  readonly memory: Pick<Memory, 'streaming'>;
   readonly observer: CallObserver & GcObserver & LayerObserver;
 }
 
@@ -116,7 +114,6 @@ export async function startDaemon(config: Config, deps: ComposeDeps): Promise<Da
     folder: path.join(config.root, 'content'),
     sharing: isolated ? 'isolated' : 'shared',
     arrived: (blob) => ahead?.arrived(blob),
-    streaming: () => deps.memory.streaming(),
   });
   const boot = await bootId();
   const snapshots = createSnapshots({ metadata, gc, leases, namespaces, events, log, boot, shared: !isolated }, [

@@ -49,6 +49,8 @@ export function createServer(deps: EdgeDeps, options: EdgeOptions, services: rea
   const channel: ServerOptions = {
     'grpc.max_receive_message_length': options.maxReceive,
     'grpc.max_send_message_length': options.maxSend,
+    // What nobody asks for costs a twelfth of every call.
+    'grpc.enable_channelz': 0,
   };
   const server = new Server(channel);
   for (const service of services) {
