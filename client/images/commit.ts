@@ -21,6 +21,8 @@ export interface CommitOptions {
   readonly createdBy: string;
   /** Freezes a running container while its files are read. */
   readonly pause: boolean;
+  /** Called before a container is paused: should this program die, somebody else is to let it go on. */
+  readonly guard?: () => Disposable;
   /** The new image's `config` from that of the container's image. */
   configure(config: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>>;
   /** Called with the bytes of the layer that are written, and with its size when it is unpacked as an image's. */
@@ -42,7 +44,7 @@ export async function commitContainer(root: Client, id: string, options: CommitO
   return await withLease(root, async (client) => {
     const { info } = await client.snapshots.Stat({ snapshotter, key });
     const base = await baseImage(client, image, info?.parent ?? '');
-    const layer = await whilePaused(client, options.pause ? id : undefined, () =>
+    const layer = await whilePaused(client, options.pause ? id : undefined, options.guard, () =>
       writeChanges(client, snapshotter, key, info?.parent ?? '', options.progress),
     );
     const { manifest, config, target } = await writeImage(client, base, layer, options);
@@ -55,8 +57,14 @@ export async function commitContainer(root: Client, id: string, options: CommitO
 }
 
 /** Resumes only what was running, whatever `work` does. */
-async function whilePaused<T>(client: Client, id: string | undefined, work: () => Promise<T>): Promise<T> {
+async function whilePaused<T>(
+  client: Client,
+  id: string | undefined,
+  guard: CommitOptions['guard'],
+  work: () => Promise<T>,
+): Promise<T> {
   if (id === undefined || !(await isRunning(client, id))) return await work();
+  using _guard = guard?.();
   await client.tasks.Pause({ container_id: id });
   try {
     return await work();

@@ -7,6 +7,7 @@ import { readJson } from '../../client/images/content.ts';
 import { imageTarget, readImage } from '../../client/images/resolve.ts';
 import { hostPlatform } from '../../client/images/platform.ts';
 import { davitCommand } from '../harness/davit.ts';
+import { eventually } from '../harness/expect.ts';
 import { useDaemon } from '../harness/fixture.ts';
 import { layeredImage, ociArchive } from '../harness/image.ts';
 
@@ -131,7 +132,7 @@ describe('davit commit', function () {
       await sleep(((round + 0.5) * 500) / ROUNDS);
       child.kill('SIGKILL');
       await ended;
-      davit.run(['tasks', 'resume', 'web']);
+      await eventually('it goes on', () => /^web +\d+ +RUNNING/m.test(davit.ok(['tasks', 'ls'])));
       // What a lease holds ends with it.
       const { leases } = await client.leases.List({});
       for (const { id } of leases) await client.leases.Delete({ id, sync: true });

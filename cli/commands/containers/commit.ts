@@ -5,6 +5,7 @@ import { flag } from '../../args/flags.ts';
 import { define, required, type Context } from '../../command.ts';
 import { changedConfig } from '../../images/changes.ts';
 import { untilInterrupted } from '../../io/interrupt.ts';
+import { lastWords } from '../../io/last-words.ts';
 import { bars, LONG_MS } from '../../output/bars.ts';
 import { format, jsonText } from '../../output/json.ts';
 import { bytesPart } from '../../output/parts.ts';
@@ -39,6 +40,7 @@ SHELL STOPSIGNAL USER VOLUME WORKDIR, as in a Dockerfile.`,
         message: flags.message,
         createdBy: await commandOf(context, id),
         pause: flags.pause,
+        guard: () => lastWords(['-a', context.address, '-n', context.namespace, 'tasks', 'resume', id]),
         configure: (config) => changedConfig(config, flags.change),
         progress: (event, bytes) => shown.part({ ...bytesPart('layer', event, bytes), last: event === 'complete' }),
       });
