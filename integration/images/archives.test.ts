@@ -84,6 +84,15 @@ describe('archives through the Transfer service', () => {
     }
   });
 
+  it('imports one archive for several at once', async function () {
+    if (t.target !== 'davit') this.skip();
+    const client = t.inNewNamespace();
+    const archive = ociArchive([layered, busybox]);
+    await Promise.all([importFile(client, archive), importFile(client, archive), importArchive(client, archive)]);
+    assert.equal((await client.images.List({})).images.length, 2);
+    assert.deepEqual((await client.content.ListStatuses({})).statuses, []);
+  });
+
   it('reads no file but the one that its client sees', async function () {
     if (t.target !== 'davit') this.skip();
     const client = t.inNewNamespace();

@@ -1,9 +1,9 @@
 // A registry's blob into the content store: resumed where an earlier attempt ended, checked, and
 // fetched once however many clients and namespaces want it at the same time.
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { Content, Writer } from '../content/api.ts';
 import type { Scope } from '../leases/api.ts';
 import { Failure, isAlreadyExists, kindOf } from '../lib/errors.ts';
+import { claim } from './claim.ts';
 import type { Descriptor } from './documents.ts';
 import { refKey } from './documents.ts';
 import type { Jobs } from './jobs.ts';
@@ -29,7 +29,6 @@ export interface Download {
 
 /** Written at once; the digest of as much is computed without a pause, so it must not be long. */
 const PIECE = 256 * 1024;
-const LOCKED_MS = 100;
 /** Somebody who sends slower than this for so long wants to keep us busy. */
 const SLOWEST_BYTES = 8 * 1024;
 const SLOWEST_MS = 60_000;
@@ -39,22 +38,6 @@ export type Downloader = (download: Download, signal: AbortSignal) => Promise<bo
 
 export function createDownloader({ content, jobs, shared, patience }: DownloadDeps): Downloader {
   const slowest = patience?.slowest ?? SLOWEST_MS;
-
-  /** The namespace has the blob and the lease holds it, or a writer that is to make it. */
-  async function claim({ scope, descriptor }: Download, signal: AbortSignal): Promise<Writer | undefined> {
-    const { digest, size } = descriptor;
-    for (;;) {
-      signal.throwIfAborted();
-      try {
-        return await content.writer(scope, { ref: refKey(descriptor), expected: digest, total: size, quiet: true });
-      } catch (error) {
-        if (isAlreadyExists(error)) return undefined;
-        // A client of the content service writes it just now.
-        if (kindOf(error) !== 'unavailable') throw error;
-        await sleep(LOCKED_MS);
-      }
-    }
-  }
 
   async function fill(download: Download, writer: Writer, signal: AbortSignal): Promise<boolean> {
     const { size } = download.descriptor;
@@ -99,7 +82,9 @@ export function createDownloader({ content, jobs, shared, patience }: DownloadDe
     const { descriptor, scope } = download;
     let moved = false;
     const work = async (): Promise<void> => {
-      const writer = await claim(download, signal);
+      // Whoever waits for new blobs is not told: this one is taken care of.
+      const options = { ref: refKey(descriptor), expected: descriptor.digest, total: descriptor.size, quiet: true };
+      const writer = await claim(content, scope, options, signal);
       if (writer !== undefined) moved = await fill(download, writer, signal);
     };
     if (content.has(scope.namespace, descriptor.digest)) {

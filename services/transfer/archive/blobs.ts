@@ -5,6 +5,7 @@ import type { Content, Writer } from '../../content/api.ts';
 import type { Scope } from '../../leases/api.ts';
 import { digestOf } from '../../lib/digest.ts';
 import { isAlreadyExists, isNotFound, kindOf } from '../../lib/errors.ts';
+import { claim } from '../claim.ts';
 import type { Descriptor } from '../documents.ts';
 import { compressionOf, type Compression, type StoredFile } from './found.ts';
 import type { Data } from './members.ts';
@@ -30,16 +31,13 @@ export async function storeBlob(
   bytes: Data['bytes'],
   signal: AbortSignal,
 ): Promise<StoredFile> {
-  let writer;
-  try {
-    writer = await content.writer(scope, { ref, expected: digest, total: digest === undefined ? 0 : size });
-  } catch (error) {
-    if (digest === undefined || !isAlreadyExists(error)) throw error;
-    return {
-      digest,
-      size: content.info(scope.namespace, digest).size,
-      compression: await headOf(content, scope, digest),
-    };
+  const options = { ref, expected: digest, total: digest === undefined ? 0 : size };
+  const writer = await claim(content, scope, options, signal);
+  if (writer === undefined) {
+    // Only a blob that was expected can be here.
+    const known = digest ?? '';
+    const { size: stored } = content.info(scope.namespace, known);
+    return { digest: known, size: stored, compression: await headOf(content, scope, known) };
   }
   try {
     // Bytes that another namespace has need not be written again.
