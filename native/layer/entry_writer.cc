@@ -182,19 +182,26 @@ Result<> EntryWriter::directory(DirTree::Dir& parent, const std::string& base, c
 Result<> EntryWriter::regular(DirTree::Dir& parent, const std::string& base, const Entry& entry) {
   DAVIT_ASSIGN(int dir, tree_.writable(parent));
   constexpr int kFlags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC;
-  Fd fd(openat(dir, base.c_str(), kFlags, 0600));
+  mode_t mode = entry.mode & 0777;
+  Fd fd(openat(dir, base.c_str(), kFlags, mode));
   if (!fd && errno == EEXIST) {
     DAVIT_TRY(tree_.clear(parent, base));
-    fd = Fd(openat(dir, base.c_str(), kFlags, 0600));
+    fd = Fd(openat(dir, base.c_str(), kFlags, mode));
   }
   if (!fd) return fail_errno("create file");
   if (entry.sparse) tree_.tally().lose();
   tree_.tally().file(entry.size);
   DAVIT_TRY(copy_data(fd.get(), entry));
-  if (fchown(fd.get(), entry.uid, entry.gid) < 0) return fail_errno("set owner");
+  // Most files are root's, and have their mode already unless the umask, a directory's setgid bit
+  // or its default ACL has a say: asking is cheaper than setting.
+  struct stat made;
+  if (fstat(fd.get(), &made) < 0) return fail_errno("stat");
+  bool owned = made.st_uid == entry.uid && made.st_gid == entry.gid;
+  if (!owned && fchown(fd.get(), entry.uid, entry.gid) < 0) return fail_errno("set owner");
   DAVIT_TRY(set_xattrs(fd.get(), entry));
   // After the owner, because a change of owner clears setuid and setgid.
-  if (fchmod(fd.get(), entry.mode) < 0) return fail_errno("set mode");
+  bool moded = owned && entry.xattrs.empty() && (made.st_mode & 07777) == entry.mode;
+  if (!moded && fchmod(fd.get(), entry.mode) < 0) return fail_errno("set mode");
   timespec times[2];
   fill_times(entry, times);
   if (futimens(fd.get(), times) < 0) return fail_errno("set times");
