@@ -3,6 +3,7 @@
 // BENCH_REFERENCE=SOCKET   compare with the daemon that listens there
 // BENCH_QUICK=1            small sizes: is everything in place?
 // BENCH_IMAGE_MB, BENCH_IMAGE_FILES, BENCH_CONTAINERS, BENCH_RUNS   single sizes
+// BENCH_FOLDER=FOLDER      where both daemons store what they have; /tmp
 // BENCH_ONLY=WORD          only rows whose name has the word: run exec task starts memory import pull command oci idle restart
 import { emptyNamespace } from '../integration/harness/cleanup.ts';
 import { removeNamespaceCgroups } from '../integration/harness/leftovers.ts';
@@ -21,6 +22,7 @@ const sizes = { runs: size('BENCH_RUNS', 20, 4), containers: size('BENCH_CONTAIN
 const images = { megabytes: size('BENCH_IMAGE_MB', 500, 24), files: size('BENCH_IMAGE_FILES', 40_000, 2000) };
 const only = process.env['BENCH_ONLY']?.split(',');
 const external = process.env['BENCH_REFERENCE'];
+const folder = process.env['BENCH_FOLDER'];
 
 const measurements: Readonly<Record<string, (sides: Sides) => Promise<readonly (Row | undefined)[]>>> = {
   // First: nothing else has touched the daemons yet.
@@ -38,8 +40,8 @@ const measurements: Readonly<Record<string, (sides: Sides) => Promise<readonly (
 };
 
 const sides: Sides = {
-  reference: await startSubject('containerd', external === '' ? undefined : external),
-  davit: await startSubject('davit'),
+  reference: await startSubject('containerd', { address: external === '' ? undefined : external, folder }),
+  davit: await startSubject('davit', { folder }),
 };
 const rows: Row[] = [];
 for (const [name, measure] of Object.entries(measurements)) {

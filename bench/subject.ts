@@ -23,8 +23,12 @@ export interface Subject {
   ctr(...args: readonly string[]): Promise<string>;
 }
 
-export async function startSubject(target: 'containerd' | 'davit', address?: string): Promise<Subject> {
-  const daemon = address === undefined ? createDaemon({ target }) : externalDaemon(address);
+/** `folder`: where the daemon keeps what it stores; in a folder of its own. */
+export async function startSubject(
+  target: 'containerd' | 'davit',
+  { address, folder }: { readonly address?: string | undefined; readonly folder?: string | undefined },
+): Promise<Subject> {
+  const daemon = address === undefined ? createDaemon({ target, parent: folder }) : externalDaemon(address);
   await daemon.start();
   let client = connect(daemon.address, { namespace: NAMESPACE });
   await putImage(client, IMAGE);

@@ -26,7 +26,7 @@ export interface DaemonOptions {
   readonly config?: string;
   readonly logLevel?: string;
   /** Where its folder is made; short, because socket paths are. */
-  readonly parent?: string;
+  readonly parent?: string | undefined;
   readonly environment?: Readonly<Record<string, string>>;
   /** Where its root and its state are, when not in its folder. */
   readonly root?: string;
