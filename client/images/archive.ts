@@ -10,6 +10,9 @@ import { normalizeReference, referenceObject } from './reference.ts';
 import type { ImageDocument } from './resolve.ts';
 import { MEDIA, type Descriptor, type Index, type Platform } from './types.ts';
 
+/** Of a name, in bytes, as for a path of Linux. */
+const MAX_NAME = 4096;
+
 export interface ReadArchiveOptions {
   /** Compresses layers that are not; of Docker archives only. */
   readonly compress: boolean;
@@ -50,6 +53,8 @@ export async function readArchive(
   source.pipe(tar);
   try {
     for await (const entry of tar) {
+      if (Math.max(entry.header.name.length, entry.header.linkname?.length ?? 0) >= MAX_NAME)
+        throw new ClientError('invalid argument', `archive: a name of ${MAX_NAME} bytes or more`);
       await take(client, found, entry.header, entry as AsyncIterable<Buffer>);
       entry.resume();
     }

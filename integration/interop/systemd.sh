@@ -23,7 +23,8 @@ boot() {
   mount --make-rprivate / && mount -t tmpfs tmpfs "$memory" && mkdir "$memory/upper" "$memory/work" "$root" || exit 1
   mount -t overlay overlay -o "lowerdir=/,upperdir=$memory/upper,workdir=$memory/work" "$root" || exit 1
   mount -t proc proc "$root/proc" && mount -t sysfs sysfs "$root/sys" || exit 1
-  for name in run tmp dev; do mount -t tmpfs tmpfs "$root/$name" || exit 1; done
+  mount -t tmpfs -o mode=0755 tmpfs "$root/dev" || exit 1
+  for name in run tmp; do mount -t tmpfs tmpfs "$root/$name" || exit 1; done
   for name in null zero full random urandom tty; do
     touch "$root/dev/$name" && mount --bind "/dev/$name" "$root/dev/$name" || exit 1
   done

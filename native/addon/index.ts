@@ -157,7 +157,7 @@ export function recompressLayer(options: RecompressOptions, signal?: AbortSignal
 
 /**
  * What is where in an uncompressed tar archive, such as an image's; its members' data is not read. `EBADMSG`: not
- * one; `EFBIG`: more members; `ENOTSUP`: with a sparse file, whose data is not in one piece.
+ * one; `EFBIG`: more members; `ENAMETOOLONG`; `ENOTSUP`: with a sparse file, whose data is not in one piece.
  */
 export function listArchive(file: string, maxMembers: number, signal?: AbortSignal): Promise<ArchiveMember[]> {
   return cancellable(signal, (cancel) => native().listArchive({ file, maxMembers, cancel }));

@@ -1,5 +1,6 @@
 #include "native/layer/archive_file.h"
 
+#include <limits.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -63,6 +64,9 @@ Result<std::vector<Member>> list_archive(const Fd& file, size_t max_members, con
     if (!entry) return members;
     if (members.size() == max_members) {
       return fail(EFBIG, "archive has more members than " + std::to_string(max_members));
+    }
+    if (std::max(entry->name.size(), entry->link.size()) >= PATH_MAX) {
+      return fail(ENAMETOOLONG, "a name is too long");
     }
     if (entry->sparse) return fail(ENOTSUP, "member \"" + entry->name + "\" is sparse");
     int64_t offset = chunks.position() - static_cast<int64_t>(reader.unread());

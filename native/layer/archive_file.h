@@ -20,7 +20,7 @@ struct Member {
 };
 
 // The members of an uncompressed tar archive, in its order. `EBADMSG`: not one; `EFBIG`: more than
-// `max_members`; `ENOTSUP`: a sparse member, whose data is not in one piece.
+// `max_members`; `ENAMETOOLONG`; `ENOTSUP`: a sparse member, whose data is not in one piece.
 Result<std::vector<Member>> list_archive(const Fd& file, size_t max_members, const Cancel& cancel);
 
 // Appends `size` bytes at `offset` of `file` to `out`, and returns their digest. `EBADMSG`: `file`

@@ -59,6 +59,9 @@ TEST_CASE("refuses what is not whole, too much, or not in one piece") {
             .error()
             .code == EBADMSG);
   CHECK(list(whole, 1).error().code == EFBIG);
+  CHECK(
+      list(TarBuilder().gnu_long('L', std::string(5000, 'n')).file("a", "1").end()).error().code ==
+      ENAMETOOLONG);
   std::string sparse = TarBuilder()
                            .pax({{"GNU.sparse.size", "10"}, {"GNU.sparse.map", "0,1,9,1"}})
                            .file("holes", "ab")

@@ -9,6 +9,8 @@ import { readLimited } from '../registry/limited.ts';
 import { compressionOf } from './found.ts';
 
 const MAX_MEMBERS = 100_000;
+/** Of a name, in bytes, as for a path of Linux: what is remembered of a member must stay small. */
+const MAX_NAME = 4096;
 
 export interface Member {
   readonly type: 'file' | 'symlink' | 'link' | 'other';
@@ -51,6 +53,7 @@ export async function readMembers(
     for await (const entry of tar) {
       if (++members > MAX_MEMBERS) throw invalidArgument(`archive: more than ${MAX_MEMBERS} entries`);
       const { name, type, linkname, size } = entry.header;
+      if (Math.max(name.length, linkname?.length ?? 0) >= MAX_NAME) throw tooLong();
       const bytes = entry as AsyncIterable<Buffer>;
       const data: Data = { bytes, read: (max) => readLimited(bytes, max, `archive: ${name}`) };
       await take({ type: typeOf(type), name, link: linkname ?? '', size: size ?? 0, data });
@@ -65,6 +68,10 @@ export async function readMembers(
     source.destroy();
     plain.destroy();
   }
+}
+
+function tooLong(cause?: unknown): Failure {
+  return invalidArgument(`archive: a name of ${MAX_NAME} bytes or more`, { cause });
 }
 
 function typeOf(type: string | null | undefined): Member['type'] {
@@ -82,6 +89,7 @@ export async function listMembers(file: FileHandle, signal: AbortSignal): Promis
     signal.throwIfAborted();
     const code = errnoCode(error);
     if (code === 'EBADMSG' || code === 'ENOTSUP') return undefined;
+    if (code === 'ENAMETOOLONG') throw tooLong(error);
     if (code === 'EFBIG') throw invalidArgument(`archive: more than ${MAX_MEMBERS} entries`, { cause: error });
     throw error;
   }
