@@ -20,6 +20,8 @@ const address = addressOf(process.env);
 const daemon = address === undefined ? createDaemon() : externalDaemon(address);
 const images = mkdtempSync('/tmp/davit-images-');
 const namespace = `ctr-${process.pid}`;
+/** The script's own, and those that sections of it use. */
+const namespaces = [namespace, `${namespace}-convert`, `${namespace}-registry`];
 writeImages(images);
 
 await daemon.start();
@@ -27,7 +29,7 @@ const scope = {
   target: daemon.target,
   directory: daemon.directory,
   state: daemon.state,
-  namespaces: [namespace],
+  namespaces,
   pid: daemon.pid,
 };
 const before = baseline(scope);
@@ -36,7 +38,7 @@ const deadline = performance.now() + SETTLE_MS;
 while (leftovers(scope, before).length > 0 && performance.now() < deadline) await sleep(100);
 const left = leftovers(scope, before);
 await daemon.stop();
-removeNamespaceCgroups([namespace]);
+removeNamespaceCgroups(namespaces);
 rmSync(images, { recursive: true });
 
 if (left.length === 0) {
