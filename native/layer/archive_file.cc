@@ -9,6 +9,7 @@
 
 #include "native/layer/digest.h"
 #include "native/layer/tar_reader.h"
+#include "native/layer/write_all.h"
 
 namespace davit::layer {
 namespace {
@@ -86,12 +87,7 @@ Result<std::string> copy_part(const Fd& file, int64_t offset, int64_t size, cons
     if (got == 0) return fail(EBADMSG, "archive ends within a member");
     std::span<const uint8_t> chunk(buffer.get(), got);
     digest.update(chunk);
-    while (!chunk.empty()) {
-      ssize_t put = write(out.get(), chunk.data(), chunk.size());
-      if (put < 0 && errno == EINTR) continue;
-      if (put < 0) return fail_errno("write part of archive");
-      chunk = chunk.subspan(static_cast<size_t>(put));
-    }
+    DAVIT_TRY(write_all(out.get(), chunk, "write part of archive"));
     offset += static_cast<int64_t>(got);
     left -= static_cast<int64_t>(got);
   }

@@ -1,9 +1,9 @@
 #include "native/layer/blob_writer.h"
 
-#include <unistd.h>
-
 #include <algorithm>
 #include <cstring>
+
+#include "native/layer/write_all.h"
 
 namespace davit::layer {
 
@@ -39,13 +39,7 @@ Result<> BlobWriter::consume() {
 Result<> BlobWriter::store(std::span<const uint8_t> bytes) {
   digest_.update(bytes);
   summary_.size += static_cast<int64_t>(bytes.size());
-  while (!bytes.empty()) {
-    ssize_t put = ::write(out_.get(), bytes.data(), bytes.size());
-    if (put < 0 && errno == EINTR) continue;
-    if (put < 0) return fail_errno("write layer");
-    bytes = bytes.subspan(static_cast<size_t>(put));
-  }
-  return {};
+  return write_all(out_.get(), bytes, "write layer");
 }
 
 // The thread has refused more: its reason.

@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <memory>
 
+#include "native/layer/write_all.h"
+
 namespace davit::layer {
 namespace {
 
@@ -24,19 +26,15 @@ Result<> copy_range(int from, off_t in, int to, off_t out, off_t length) {
     }
     break;
   }
-  auto buffer = std::make_unique_for_overwrite<char[]>(kCopyBuffer);
+  auto buffer = std::make_unique_for_overwrite<uint8_t[]>(kCopyBuffer);
   while (in < end) {
     size_t want = std::min(kCopyBuffer, static_cast<size_t>(end - in));
     ssize_t got = pread(from, buffer.get(), want, in);
     if (got < 0 && errno == EINTR) continue;
     if (got < 0) return fail_errno("read file data");
     if (got == 0) return {};
-    for (ssize_t done = 0; done < got;) {
-      ssize_t put = pwrite(to, buffer.get() + done, static_cast<size_t>(got - done), out + done);
-      if (put < 0 && errno == EINTR) continue;
-      if (put < 0) return fail_errno("write file data");
-      done += put;
-    }
+    std::span<const uint8_t> bytes(buffer.get(), static_cast<size_t>(got));
+    DAVIT_TRY(write_all_at(to, bytes, out, "write file data"));
     in += got;
     out += got;
   }

@@ -10,6 +10,7 @@
 
 #include "native/layer/dir_stack.h"
 #include "native/layer/remove.h"
+#include "native/layer/write_all.h"
 
 namespace davit::layer {
 namespace {
@@ -54,17 +55,6 @@ void fill_times(const Entry& entry, timespec (&times)[2]) {
   times[1] = bounded(entry.modified);
   times[0] = times[1];
   if (entry.accessed && *entry.accessed > entry.modified) times[0] = bounded(*entry.accessed);
-}
-
-Result<> write_at(int fd, std::span<const uint8_t> bytes, int64_t offset) {
-  while (!bytes.empty()) {
-    ssize_t put = pwrite(fd, bytes.data(), bytes.size(), offset);
-    if (put < 0 && errno == EINTR) continue;
-    if (put < 0) return fail_errno("write");
-    bytes = bytes.subspan(static_cast<size_t>(put));
-    offset += put;
-  }
-  return {};
 }
 
 // In a user namespace devices cannot be made; the entry is then left out, as containerd does.
@@ -214,7 +204,7 @@ Result<> EntryWriter::copy_data(int fd, const Entry& entry) {
     DAVIT_ASSIGN(TarReader::Piece piece, reader_.data());
     if (piece.bytes.empty()) return {};
     DAVIT_TRY(cancel_.check());
-    DAVIT_TRY(write_at(fd, piece.bytes, piece.offset));
+    DAVIT_TRY(write_all_at(fd, piece.bytes, piece.offset, "write"));
   }
 }
 

@@ -3,7 +3,7 @@ import { createHash, type Hash } from 'node:crypto';
 import { fchmodSync } from 'node:fs';
 import { open, type FileHandle } from 'node:fs/promises';
 import { algorithmOf, formatDigest, type Algorithm } from '../lib/digest.ts';
-import { Failure, errnoCode } from '../lib/errors.ts';
+import { Failure, diskFull } from '../lib/errors.ts';
 import { fault } from '../lib/fault.ts';
 import { instantOf, now, type Instant } from '../lib/time.ts';
 
@@ -177,12 +177,6 @@ function rest(pieces: readonly Uint8Array[], done: number): readonly Uint8Array[
 }
 
 function writeFailure(path: string, error: unknown): Failure {
-  const text = error instanceof Error ? error.message : String(error);
-  const code = errnoCode(error);
-  if (code === 'ENOSPC' || code === 'EDQUOT') {
-    return new Failure('resource exhausted', `write content to ${path}: ${text}; free some space: resource exhausted`, {
-      cause: error,
-    });
-  }
-  return new Failure('internal', `write content to ${path}: ${text}`, { cause: error });
+  const text = `write content to ${path}: ${error instanceof Error ? error.message : String(error)}`;
+  return diskFull(text, error) ?? new Failure('internal', text, { cause: error });
 }

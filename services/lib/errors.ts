@@ -86,3 +86,10 @@ export function errnoCode(error: unknown): string | undefined {
   if (!(error instanceof Error) || !('code' in error)) return undefined;
   return typeof error.code === 'string' ? error.code : undefined;
 }
+
+/** `what; free some space: resource exhausted`, where the disk or a quota of it is full; undefined for other errors. */
+export function diskFull(what: string, error: unknown): Failure | undefined {
+  const code = errnoCode(error);
+  if (code !== 'ENOSPC' && code !== 'EDQUOT') return undefined;
+  return new Failure('resource exhausted', `${what}; free some space: resource exhausted`, { cause: error });
+}

@@ -1,4 +1,5 @@
 // What refers to an image in its registry, as an index.
+import { Readable } from 'node:stream';
 import type { RegistryPlace, Transfers } from './api.ts';
 import { indexOf } from './registry/referrers.ts';
 import type { OpenRepository } from './repositories.ts';
@@ -9,14 +10,9 @@ export function createReferrers(open: OpenRepository): Transfers['referrers'] {
     try {
       const { digest } = await repository.resolve(signal);
       const index = Buffer.from(JSON.stringify(indexOf(await repository.referrers(digest, signal))));
-      await send(one(index));
+      await send(Readable.from([index]));
     } finally {
       repository.close();
     }
   };
-}
-
-// eslint-disable-next-line @typescript-eslint/require-await
-async function* one(bytes: Buffer): AsyncGenerator<Buffer> {
-  yield bytes;
 }

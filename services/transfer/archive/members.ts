@@ -4,7 +4,7 @@ import { Readable } from 'node:stream';
 import { createGunzip } from 'node:zlib';
 import { extract } from 'tar-stream';
 import { copyPart, listArchive, type ArchiveMember } from '../../../native/addon/index.ts';
-import { errnoCode, Failure, invalidArgument } from '../../lib/errors.ts';
+import { diskFull, errnoCode, Failure, invalidArgument } from '../../lib/errors.ts';
 import { readLimited } from '../registry/limited.ts';
 import { compressionOf } from './found.ts';
 
@@ -122,12 +122,8 @@ function failed(name: string, signal: AbortSignal): (error: unknown) => never {
   return (error) => {
     signal.throwIfAborted();
     const text = `archive: ${name}: ${error instanceof Error ? error.message : ''}`;
-    const code = errnoCode(error);
-    if (code === 'EBADMSG') throw invalidArgument(text, { cause: error });
-    if (code === 'ENOSPC' || code === 'EDQUOT') {
-      throw new Failure('resource exhausted', `${text}; free some space: resource exhausted`, { cause: error });
-    }
-    throw error;
+    if (errnoCode(error) === 'EBADMSG') throw invalidArgument(text, { cause: error });
+    throw diskFull(text, error) ?? error;
   };
 }
 
