@@ -18,12 +18,16 @@ finish() {
     tail -n 30 "$work/davitd.log" >&2
   fi
   rm -rf "$work"
+  # What is left of a namespace are its empty cgroups.
+  rmdir /sys/fs/cgroup/{*/,}"$CONTAINERD_NAMESPACE" 2>/dev/null || true
   exit "$status"
 }
 trap finish EXIT
 
 say() { printf '\n\033[1m%s\033[0m\n' "$*"; }
 export DAVIT_ADDRESS=$work/davit.sock
+# Its own: the containers of another daemon on this machine may have the same names.
+export CONTAINERD_NAMESPACE=quickstart-$$
 davit=bin/davit
 
 say "1. An image, made from the busybox on this machine"

@@ -8,7 +8,11 @@ import { createDaemon } from '../harness/daemon.ts';
 import { eventually } from '../harness/expect.ts';
 import { useDaemon } from '../harness/fixture.ts';
 import { busyboxImage, ociArchive } from '../harness/image.ts';
+import { removeNamespaceCgroups } from '../harness/leftovers.ts';
 import { targetOf } from '../harness/target.ts';
+
+/** Of the containerd in front. */
+const NAMESPACE = 'proxied-test';
 
 describe('davitd as a proxy plugin of containerd', () => {
   if (targetOf(process.env) === 'containerd') {
@@ -27,11 +31,12 @@ describe('davitd as a proxy plugin of containerd', () => {
   after('stop containerd', async () => {
     await front.stop();
     front.remove();
+    removeNamespaceCgroups([NAMESPACE]);
     rmSync(folder, { recursive: true, force: true });
   });
 
   const ctr = (...words: string[]): string =>
-    execFileSync('ctr', ['--address', front.address, '--namespace', 'proxied-test', ...words], {
+    execFileSync('ctr', ['--address', front.address, '--namespace', NAMESPACE, ...words], {
       encoding: 'utf8',
       stdio: ['ignore', 'pipe', 'pipe'],
     });
