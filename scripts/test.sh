@@ -36,6 +36,14 @@ lines() {
   tally "$name" "$status" "$(echo "${last:-0 passed}" | grep -oE '^[0-9]+')" "$(echo "$last" | grep -oE '[0-9]+ failed' | grep -oE '[0-9]+' || echo 0)"
 }
 
+# What failed in a suite, from its output file: mocha's list, ctest's list, or the lines that say FAIL.
+failures_of() {
+  local out=build/test-$1.log
+  [ -f "$out" ] || return 0
+  sed -n '/^ *[0-9]\+ failing$/,$p; /^The following tests FAILED:/,$p' "$out" | head -200
+  grep -A4 '^FAIL ' "$out" | head -100
+}
+
 needs_root() {
   [ "$(id -u)" = 0 ] && return 0
   echo "== $1: needs root, not run"
@@ -89,6 +97,11 @@ for suite in "$@"; do
   esac
 done
 echo "took $((SECONDS - start)) s"
+# Once more at the end, where whoever sees but the end of a run can read them.
+for name in "${failures[@]}"; do
+  echo "== what failed in $name"
+  failures_of "$name"
+done
 [ ${#failures[@]} -eq 0 ] || echo "failed suites: ${failures[*]}"
 echo "$passed passed, $failed failed"
 [ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]

@@ -4,7 +4,7 @@ import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, wr
 import path from 'node:path';
 import { after, afterEach, before, describe, it } from 'mocha';
 import type { Client } from '../../client/connect.ts';
-import { collect, eventually, fails } from '../harness/expect.ts';
+import { collect, eventually, fails, present } from '../harness/expect.ts';
 import { useDaemon } from '../harness/fixture.ts';
 import { layeredImage } from '../harness/image.ts';
 import { seed, startRegistry, type TestRegistry } from '../harness/registry.ts';
@@ -149,10 +149,17 @@ describe('policies for images', () => {
   it('an image ends when its label says so, and takes everything with it', async () => {
     const client = t.inNewNamespace();
     const name = `${registry.host}/test/layered:1`;
-    const expire = new Date(Date.now() + 1500).toISOString();
-    await pull(client, name, { labels: { 'containerd.io/gc.expire': expire } });
+    const expireIn = (ms: number): Record<string, string> => ({
+      'containerd.io/gc.expire': new Date(Date.now() + ms).toISOString(),
+    });
+    await pull(client, name, { labels: expireIn(3_600_000) });
     await collectGarbage(client);
     assert.ok(await has(client, layered.manifest.digest));
+    const { image } = await client.images.Get({ name });
+    await client.images.Update({
+      image: { ...present(image), labels: expireIn(500) },
+      update_mask: { paths: ['labels'] },
+    });
     await eventually('the image is gone', async () => (await client.images.List({})).images.length === 0);
     await eventually('its manifest is gone', async () => !(await has(client, layered.manifest.digest)));
   });

@@ -39,8 +39,11 @@ export function createImages({ metadata, gc, leases, namespaces, events }: Image
   };
 
   /** An image that never expires is a root and needs no lease. */
-  const lease = (transaction: Transaction, scope: Scope, image: ImageSpec): void => {
-    if (expiry(image.labels) !== Infinity) leases.hold(transaction, scope, { type: 'images', id: image.name });
+  const put = (transaction: Transaction, scope: Scope, image: Image): void => {
+    const expires = expiry(image.labels);
+    if (expires !== Infinity) leases.hold(transaction, scope, { type: 'images', id: image.name });
+    transaction.put(table, scope.namespace, image.name, image);
+    gc.expiring(expires);
   };
 
   return {
@@ -60,8 +63,7 @@ export function createImages({ metadata, gc, leases, namespaces, events }: Image
         if (table.has(scope.namespace, name)) throw alreadyExists(`image "${name}"`);
         const created = at ?? now();
         const image: Image = { name, labels, target, created, updated: created };
-        lease(transaction, scope, image);
-        transaction.put(table, scope.namespace, name, image);
+        put(transaction, scope, image);
         return image;
       });
       events.publish(scope.namespace, '/images/create', 'containerd.services.images.v1.ImageCreate', {
@@ -80,8 +82,7 @@ export function createImages({ metadata, gc, leases, namespaces, events }: Image
         validateImage(changed);
         const { name, labels, target } = changed;
         const image: Image = { name, labels, target, created: before.created, updated: at ?? now() };
-        lease(transaction, scope, image);
-        transaction.put(table, scope.namespace, name, image);
+        put(transaction, scope, image);
         return image;
       });
       const { name, labels } = image;

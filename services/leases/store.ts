@@ -2,6 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import { alreadyExists, invalidArgument, notFound, notImplemented } from '../lib/errors.ts';
 import { mapField, parseFilters } from '../lib/filters.ts';
+import { expiry } from '../lib/gc-labels.ts';
 import { parseDigest } from '../lib/digest.ts';
 import { now } from '../lib/time.ts';
 import type { Metadata, Table } from '../metadata/api.ts';
@@ -53,6 +54,7 @@ export function createLeases({ metadata, gc, namespaces }: LeasesDeps): Leases {
         const lease: Lease = { id: id ?? randomId(), created: now(), labels };
         if (leases.has(namespace, lease.id)) throw alreadyExists(`lease "${lease.id}"`);
         transaction.put(leases, namespace, lease.id, lease);
+        gc.expiring(expiry(labels));
         return lease;
       });
     },

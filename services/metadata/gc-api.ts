@@ -56,6 +56,8 @@ export interface GarbageCollector {
    * garbage now. `type` when the deleted record itself leaves files to sweep.
    */
   deleted(type?: string): void;
+  /** A record expires at `time`, in milliseconds since 1970: a run comes then. Infinity for one that never does. */
+  expiring(time: number): void;
   /** Records of this type were removed and left files; the next run, whenever it comes, sweeps them. */
   unswept(type: string): void;
   /**

@@ -44,6 +44,8 @@ export class GcScheduler {
   #waiters: Waiter[] = [];
   #deletions = 0;
   #mutations = 0;
+  /** When the next root expires, in milliseconds since 1970. */
+  #expiry = Infinity;
   #interval = FIRST_INTERVAL;
   #pauses = 0;
   #runs = 0;
@@ -76,6 +78,12 @@ export class GcScheduler {
     this.#consider();
   }
 
+  /** A root expires at `time`, in milliseconds since 1970. */
+  expiring(time: number): void {
+    this.#expiry = Math.min(this.#expiry, time);
+    this.#consider();
+  }
+
   /** Resolves after a run that began after this call. */
   collect(signal: AbortSignal | undefined): Promise<void> {
     return new Promise((resolve, reject) => {
@@ -103,6 +111,7 @@ export class GcScheduler {
     } else if (this.#deletions > 0 || (mutationThreshold > 0 && this.#mutations >= mutationThreshold)) {
       this.#schedule(this.#interval);
     }
+    if (this.#expiry !== Infinity) this.#schedule(Math.max(this.#expiry + 1 - Date.now(), this.#interval));
   }
 
   #schedule(delay: number): void {
@@ -121,8 +130,7 @@ export class GcScheduler {
     if (due > Date.now() + 1) return this.#schedule(due - Date.now());
     this.#running = this.#once().then((nextExpiry) => {
       this.#running = undefined;
-      this.#consider();
-      if (nextExpiry !== Infinity) this.#schedule(Math.max(nextExpiry + 1 - Date.now(), this.#interval));
+      this.expiring(nextExpiry);
     });
   }
 
@@ -132,6 +140,7 @@ export class GcScheduler {
     this.#waiters = [];
     this.#deletions = 0;
     this.#mutations = 0;
+    this.#expiry = Infinity;
     try {
       const { pause, nextExpiry } = await this.#run();
       this.#measure(pause);

@@ -87,6 +87,13 @@ describe('garbage collection', () => {
     while (!told()) await sleep(50);
     assert.ok(!content.has('n', held));
     assert.deepEqual([leases.list('n', []).length, images.list('n', []).length], [0, 0]);
+    // Nothing else happens after these.
+    const later = new Map([['containerd.io/gc.expire', new Date(Date.now() + 300).toISOString()]]);
+    await leases.create('n', 'late', later);
+    await images.create(scope('n'), { name: 'late', labels: new Map(), target: target(held) }, undefined);
+    while (leases.list('n', []).length > 0) await sleep(50);
+    await images.update(scope('n'), { name: 'late', labels: later, target: target(held) }, ['labels'], undefined);
+    while (images.list('n', []).length > 0) await sleep(50);
   });
 
   it('leaves an ingest alone while it is written, and a fresh one without a lease', async () => {

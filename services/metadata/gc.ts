@@ -115,6 +115,7 @@ export function createGarbageCollector(deps: GcDeps): RunningCollector {
       if (type !== undefined) unswept.add(type);
       scheduler.deleted();
     },
+    expiring: (time) => scheduler.expiring(time),
     unswept: (type) => void unswept.add(type),
     collect: (signal) => scheduler.collect(signal),
     start: () => scheduler.start(),
