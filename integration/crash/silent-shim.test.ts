@@ -13,11 +13,11 @@ import { parentOf } from '../harness/procfs.ts';
 import { putImage } from '../harness/store.ts';
 
 /** The daemon waits for no shim before it serves; this is what a busy machine takes. */
-const READY_MS = 2500;
+const READY_MS = 5000;
 const OTHERS = 5;
 
 describe('a silent or dead shim at start', () => {
-  const t = useDaemon({ config: '[timeouts]\n"io.containerd.timeout.shim.load" = "3s"\n' });
+  const t = useDaemon({ config: '[timeouts]\n"io.containerd.timeout.shim.load" = "6s"\n' });
   const image = busyboxImage();
 
   before(() => putImage(t.client, image));
