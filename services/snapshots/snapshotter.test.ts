@@ -116,6 +116,28 @@ describe('snapshots', () => {
     await stop();
   });
 
+  it('reads a committed folder once, when somebody asks what it takes', async () => {
+    await using folder = await temporaryFolder();
+    let read = 0;
+    const counting = async (root: string): Promise<Driver> => {
+      const driver = await overlay(root);
+      return { ...driver, usage: (tree) => (read++, driver.usage(tree)) };
+    };
+    const first = await start(folder.path, counting);
+    const [mount] = await first.subject.prepare(scope, 'key', '', NO_LABELS);
+    await writeFile(path.join(mount?.source ?? '', 'file'), 'x'.repeat(10_000));
+    await first.subject.commit(scope, 'name', 'key', '', NO_LABELS);
+    assert.equal(read, 0);
+    const usage = await first.subject.usage('test', 'name');
+    assert.equal(usage.inodes, 2);
+    assert.deepEqual(await first.subject.usage('test', 'name'), usage);
+    await first.stop();
+    const second = await start(folder.path, counting);
+    assert.deepEqual(await second.subject.usage('test', 'name'), usage);
+    assert.equal(read, 1);
+    await second.stop();
+  });
+
   it('goes on after a restart, and removes what a crash left', async () => {
     await using folder = await temporaryFolder();
     const first = await start(folder.path, overlay);

@@ -191,6 +191,18 @@ export function createSnapshotter(deps: SnapshotterDeps): LocalSnapshotter {
     leases.hold(transaction, scope, resource(name));
   }
 
+  /** Reads a committed tree that was not measured yet, for good. */
+  async function measureCommitted(namespace: string, key: string, record: SnapshotRecord): Promise<Usage> {
+    const usage = await driver.usage(treeOf(table, namespace, record));
+    const kept = metadata.update((transaction) => {
+      const current = table.get(namespace, key);
+      if (current?.id === record.id) transaction.put(table, namespace, key, { ...current, usage });
+    });
+    // Lost, it is read again.
+    kept.catch(() => undefined);
+    return usage;
+  }
+
   function removed(namespace: string, key: string): void {
     events.publish(namespace, '/snapshot/remove', 'containerd.events.SnapshotRemove', {
       key,
@@ -261,7 +273,8 @@ export function createSnapshotter(deps: SnapshotterDeps): LocalSnapshotter {
       const newParent = active.parent === '' ? parent : active.parent;
       committedParent(namespace, key, newParent);
       const tree = treeOf(table, namespace, { ...active, parent: newParent, labels });
-      const usage = await driver.usage(tree);
+      // A folder takes the same ever after: it is read when somebody asks, if ever.
+      const usage = driver.measuresFolder === true ? null : await driver.usage(tree);
       await driver.commit(tree);
       await fault('snapshots.commit.before-record');
       await metadata.update((transaction) => {
@@ -326,11 +339,8 @@ export function createSnapshotter(deps: SnapshotterDeps): LocalSnapshotter {
     async usage(namespace, key): Promise<Usage> {
       const record = existing(table, namespace, key);
       if (record.kind === 'active') return measurer.usage(treeOf(table, namespace, record));
-      // What a foreign snapshotter had before was not measured here.
-      if (record.kind === 'committed' && record.usage === null) {
-        return driver.usage(treeOf(table, namespace, record));
-      }
-      return record.usage ?? { size: 0, inodes: 0 };
+      if (record.kind === 'view') return { size: 0, inodes: 0 };
+      return record.usage ?? (await measureCommitted(namespace, key, record));
     },
 
     async cleanup() {

@@ -18,7 +18,7 @@ export interface SnapshotRecord {
   readonly created: Instant;
   readonly updated: Instant;
   readonly labels: Labels;
-  /** Measured when it was committed. */
+  /** What it takes; null until that was measured, when it was committed or when somebody first asked. */
   readonly usage: Usage | null;
   /** The boot in which it was committed, until its files are known to be on disk. */
   readonly unsettled: string | null;
