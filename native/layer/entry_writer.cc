@@ -18,6 +18,9 @@ namespace {
 constexpr std::string_view kWhiteout = ".wh.";
 constexpr std::string_view kOpaque = ".wh..wh..opq";
 constexpr std::string_view kAufsMetadata = ".wh..wh.";
+// Bytes of a file that the disk is told of at once, a power of two; and how few are not worth a call.
+constexpr int64_t kWriteBackStep = 1 << 20;
+constexpr int64_t kWriteBackLeast = 64 << 10;
 
 struct SplitName {
   std::string parent;
@@ -200,12 +203,24 @@ Result<> EntryWriter::regular(DirTree::Dir& parent, const std::string& base, con
 
 Result<> EntryWriter::copy_data(int fd, const Entry& entry) {
   if (entry.sparse && ftruncate(fd, entry.size) < 0) return fail_errno("set file size");
+  // The tree is synced when it is committed. The disk takes what it can before: an error of that is
+  // the sync's to report.
+  int64_t begun = 0;
+  int64_t end = 0;
+  auto begin_until = [&](int64_t to) {
+    sync_file_range(fd, begun, to - begun, SYNC_FILE_RANGE_WRITE);
+    begun = to;
+  };
   for (;;) {
     DAVIT_ASSIGN(TarReader::Piece piece, reader_.data());
-    if (piece.bytes.empty()) return {};
+    if (piece.bytes.empty()) break;
     DAVIT_TRY(cancel_.check());
     DAVIT_TRY(write_all_at(fd, piece.bytes, piece.offset, "write"));
+    end = piece.offset + static_cast<int64_t>(piece.bytes.size());
+    if (end - begun >= kWriteBackStep) begin_until(end & ~(kWriteBackStep - 1));
   }
+  if (end - begun >= kWriteBackLeast) begin_until(end);
+  return {};
 }
 
 Result<> EntryWriter::hard_link(DirTree::Dir& parent, const std::string& base, const Entry& entry) {
