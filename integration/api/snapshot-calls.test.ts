@@ -1,6 +1,5 @@
 import { strict as assert } from 'node:assert';
-import { execFileSync } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, it } from 'mocha';
 import type { Client } from '../../client/connect.ts';
@@ -8,28 +7,12 @@ import type { Mount } from '../../proto/gen/containerd.types.ts';
 import { SNAPSHOTTERS } from '../harness/cleanup.ts';
 import { collect, fails, present } from '../harness/expect.ts';
 import { useDaemon } from '../harness/fixture.ts';
+import { mounted } from '../harness/mounted.ts';
 import { davitOnly } from '../harness/only.ts';
 
 const KIND = { UNKNOWN: 0, VIEW: 1, ACTIVE: 2, COMMITTED: 3 } as const;
 /** The collector must not take what a test has just made. */
 const KEEP = { 'containerd.io/gc.root': 'now' };
-
-/** Runs work in the mounted snapshot. */
-function mounted<T>(mounts: readonly Mount[], work: (directory: string) => T): T {
-  const directory = mkdtempSync('/tmp/davit-mount-');
-  for (const { type, source, options } of mounts) {
-    const flags = options.filter((option) => option !== 'rbind' && option !== 'bind');
-    const how = type === 'bind' ? ['--bind'] : ['-t', type];
-    execFileSync('mount', [...how, ...(flags.length > 0 ? ['-o', flags.join(',')] : []), source, directory]);
-    if (type === 'bind' && options.includes('ro')) execFileSync('mount', ['-o', 'remount,bind,ro', directory]);
-  }
-  try {
-    return work(directory);
-  } finally {
-    mounts.forEach(() => execFileSync('umount', [directory]));
-    rmdirSync(directory);
-  }
-}
 
 for (const snapshotter of SNAPSHOTTERS) {
   describe(`snapshots: ${snapshotter}`, () => {

@@ -144,6 +144,27 @@ add "$DIR/near.tar"
 add "$DIR/far.tar"
 make_image sparse
 
+# Directories that the upper layer does not describe look like those below, whichever layer is unpacked first.
+LAYERS=() DIFFS=()
+mkdir -p "$DIR"/lower/odd/er/deep "$DIR"/middle/odd/er "$DIR"/upper/odd/er/deep "$DIR"/upper/dir
+cd "$DIR/lower"
+mkdir real dir && head -c 3000000 /dev/urandom >real/noise
+chmod 1700 odd/er/deep && chmod 2711 odd && chown 12:34 odd && chown 56:78 dir && chmod 1777 dir
+setfattr -n user.name -v lower odd
+touch -d '2013-01-01 01:01:01.5' real/noise real odd/er/deep odd/er odd dir
+layer lower --format=posix --pax-option=delete=atime,delete=ctime "${XATTRS[@]}"
+cd "$DIR/middle"
+echo middle >odd/er/file && chmod 750 odd/er && chown 3:4 odd/er && setfattr -n user.other -v middle odd/er
+touch -d '2014-01-01 01:01:01.5' odd/er/file odd/er
+tar --format=posix --pax-option=delete=atime,delete=ctime "${XATTRS[@]}" -cf "$DIR/middle.tar" odd/er || exit 1
+add "$DIR/middle.tar"
+cd "$DIR/upper"
+for at in odd/er/deep dir; do head -c 50000 /dev/urandom >"$at/implied" && touch -d '2015-01-01' "$at/implied"; done
+tar --format=ustar -cf "$DIR/upper.tar" odd/er/deep/implied dir/implied || exit 1
+add "$DIR/upper.tar"
+cd "$DIR"
+make_image implied
+
 # ---- the trees ----------------------------------------------------------------------------------
 
 # tree ROOT: everything in it as text, one line for each name. Hard links show the first of their names.
@@ -207,12 +228,23 @@ unpacked() {
   tree "$root" >"$TMP/$1"
   ctr image unmount --rm "$root" >/dev/null
 }
+# loaded ARCHIVE IMAGE: as unpacked(), by the daemon alone and in a namespace of its own, layers side by side.
+loaded() {
+  local ADDRESS=$DIR/d/sock NS=loaded root=$DIR/tree-loaded
+  mkdir -p "$root"
+  "$here/../../bin/davit" --address "$ADDRESS" --namespace "$NS" load --input "$1" >/dev/null || return 1
+  ctr image mount "$2" "$root" >/dev/null || return 1
+  tree "$root" >"$TMP/loaded"
+  ctr image unmount --rm "$root" >/dev/null
+}
 # compared ARCHIVE IMAGE
 compared() {
   local image=${2##*/} snapshotter
+  ok "$image: davitd loads it" loaded "$1" "$2"
   ok "$image: containerd unpacks it" unpacked containerd overlayfs "$1" "$2"
   ok "$image: davitd unpacks it" unpacked davit overlayfs "$1" "$2"
   ok "$image: davitd's tree is containerd's" diff "$TMP/containerd" "$TMP/davit"
+  ok "$image: so is the one it loads" diff "$TMP/containerd" "$TMP/loaded"
   for snapshotter in "${SNAPSHOTTERS[@]}"; do
     ok "$image: davitd's $snapshotter snapshotter unpacks it" unpacked "davit-$snapshotter" "$snapshotter" "$1" "$2"
     ok "$image: its tree is containerd's" diff "$TMP/containerd" "$TMP/davit-$snapshotter"
@@ -228,10 +260,22 @@ if command -v umoci >/dev/null; then
   ok "davitd's tree is umoci's" diff "$TMP/umoci" "$TMP/davit"
 fi
 compared "$DIR/global.tar" docker.io/test/global:latest
-ok "davitd unpacks GNU tar's sparse files and links to lower layers" unpacked davit overlayfs "$DIR/sparse.tar" docker.io/test/sparse:latest
+implied=("$DIR/implied.tar" docker.io/test/implied:latest)
+ok 'containerd unpacks what implies directories' unpacked containerd overlayfs "${implied[@]}"
+ok 'davitd loads it' loaded "${implied[@]}"
+ok 'davitd unpacks it' unpacked davit overlayfs "${implied[@]}"
+ok "davitd's native snapshotter unpacks it" unpacked davit-native native "${implied[@]}"
+ok "davitd's trees are the same" diff "$TMP/loaded" "$TMP/davit"
+ok 'also the native one' diff "$TMP/loaded" "$TMP/davit-native"
+# containerd's implied directories are as old as their files' unpacking.
+sed -Ei 's/^(.* d [0-7]+ [0-9:]+) [0-9.]+ /\1 /' "$TMP/containerd" "$TMP/loaded"
+ok "and containerd's, but for the directories' times" diff "$TMP/containerd" "$TMP/loaded"
+ok "davitd loads GNU tar's sparse files and links to lower layers" loaded "$DIR/sparse.tar" docker.io/test/sparse:latest
+ok 'davitd unpacks them' unpacked davit overlayfs "$DIR/sparse.tar" docker.io/test/sparse:latest
 cp -a far/* sparse/
 tree "$DIR/sparse" >"$TMP/sparse"
 ok 'as they were' diff "$TMP/sparse" "$TMP/davit"
+ok 'both times' diff "$TMP/sparse" "$TMP/loaded"
 while [ $# -ge 2 ]; do
   compared "$1" "$2"
   shift 2

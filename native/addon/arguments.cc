@@ -122,15 +122,23 @@ std::optional<int64_t> Arguments::integer_or_null(const char* key) {
   return number(value, path_ + "." + key);
 }
 
-std::optional<std::string> Arguments::bytes_or_null(const char* key) {
-  Napi::Value value = get(key, true);
-  if (value.IsNull()) return std::nullopt;
+std::string Arguments::octets(Napi::Value value, const std::string& path) {
   if (value.IsTypedArray() && value.As<Napi::TypedArray>().TypedArrayType() == napi_uint8_array) {
     auto array = value.As<Napi::Uint8Array>();
     return std::string(reinterpret_cast<const char*>(array.Data()), array.ByteLength());
   }
-  problem(path_ + "." + key, "Expected Uint8Array");
-  return std::nullopt;
+  problem(path, "Expected Uint8Array");
+  return "";
+}
+
+std::string Arguments::bytes(const char* key) {
+  return octets(get(key, false), path_ + "." + key);
+}
+
+std::optional<std::string> Arguments::bytes_or_null(const char* key) {
+  Napi::Value value = get(key, true);
+  if (value.IsNull()) return std::nullopt;
+  return octets(value, path_ + "." + key);
 }
 
 SharedCancel Arguments::cancel(const char* key) {

@@ -28,6 +28,7 @@ class Arguments {
   bool boolean(const char* key);
   int64_t integer(const char* key);  // a bigint of 64 bits or an integral number
   std::optional<int64_t> integer_or_null(const char* key);
+  std::string bytes(const char* key);
   std::optional<std::string> bytes_or_null(const char* key);
   SharedCancel cancel(const char* key);  // a CancelHandle or null
   std::vector<Arguments> objects(const char* key);
@@ -40,6 +41,7 @@ class Arguments {
   Napi::Value get(const char* key, bool null_allowed);
   std::string text(Napi::Value value, const std::string& path);
   int64_t number(Napi::Value value, const std::string& path);
+  std::string octets(Napi::Value value, const std::string& path);
   std::vector<std::string> texts(Napi::Value value, const std::string& path);
   void problem(const std::string& path, const std::string& what);
 

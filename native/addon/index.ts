@@ -134,10 +134,7 @@ export function applyLayer(options: ApplyLayerOptions, signal?: AbortSignal): Pr
   return cancellable(signal, (cancel) => native().applyLayer({ ...options, cancel }));
 }
 
-/**
- * Makes a layer that was applied with empty `lowers`, and implied no directory, what it would be on top
- * of these. False: it cannot, and is to be thrown away.
- */
+/** Makes a layer that was applied with empty `lowers` what it would be on top of these. False: it cannot, and is to be thrown away. */
 export function settleLayer(options: SettleLayerOptions, signal?: AbortSignal): Promise<boolean> {
   return cancellable(signal, (cancel) => native().settleLayer({ ...options, cancel }));
 }

@@ -32,6 +32,10 @@ std::optional<layer::Time> epoch_from(Arguments& arguments) {
   return layer::Time{epoch->integer("seconds"), epoch->integer("nanos")};
 }
 
+Napi::Value bytes_to_js(Napi::Env env, const std::string& bytes) {
+  return Napi::Buffer<char>::Copy(env, bytes.data(), bytes.size());
+}
+
 Napi::Value apply_layer(const Napi::CallbackInfo& info) {
   Napi::Env env = info.Env();
   Arguments arguments(info, "applyLayer");
@@ -65,8 +69,9 @@ Napi::Value apply_layer(const Napi::CallbackInfo& info) {
         object.Set("digest", summary.digest);
         object.Set("size", Napi::BigInt::New(result_env, summary.size));
         object.Set("entries", Napi::BigInt::New(result_env, summary.entries));
-        object.Set("implied", Napi::BigInt::New(result_env, summary.implied));
         object.Set("marked", Napi::BigInt::New(result_env, summary.marked));
+        object.Set("deferred", result_env.Null());
+        if (summary.deferred) object.Set("deferred", bytes_to_js(result_env, *summary.deferred));
         object.Set("usage", result_env.Null());
         if (summary.usage) object.Set("usage", usage_to_js(result_env, *summary.usage));
         return object;
@@ -77,12 +82,15 @@ Napi::Value settle_layer(const Napi::CallbackInfo& info) {
   Arguments arguments(info, "settleLayer");
   std::string root = arguments.string("root");
   std::vector<std::string> lowers = arguments.strings("lowers");
+  std::string deferred = arguments.bytes("deferred");
   layer::OverlayMarks marks{arguments.boolean("userXattr")};
   SharedCancel cancel = arguments.cancel("cancel");
   if (arguments.failed()) return info.Env().Undefined();
   return run<bool>(
       info.Env(), cancel,
-      [=](const layer::Cancel& token) { return layer::settle(root, lowers, marks, token); },
+      [=](const layer::Cancel& token) {
+        return layer::settle(root, lowers, deferred, marks, token);
+      },
       [](Napi::Env env, const bool& fits) { return Napi::Boolean::New(env, fits); });
 }
 

@@ -72,10 +72,10 @@ export interface AppliedLayer {
   /** In bytes, unpacked. */
   readonly size: bigint;
   readonly entries: bigint;
-  /** With empty `lowers`: directories made for an entry that has none of its own; it may be another below. */
-  readonly implied: bigint;
   /** Whiteouts and opaque directories. */
   readonly marked: bigint;
+  /** With empty `lowers`: what settleLayer() has to know. Null: the layer cannot be settled. */
+  readonly deferred: Buffer | null;
   /** What the root takes now; null when it was not empty, or something was removed: only the tree tells then. */
   readonly usage: TreeUsage | null;
 }
@@ -83,6 +83,8 @@ export interface AppliedLayer {
 export interface SettleLayerOptions {
   readonly root: string;
   readonly lowers: readonly string[];
+  /** Of the layer that was applied. */
+  readonly deferred: Uint8Array;
   readonly userXattr: boolean;
 }
 

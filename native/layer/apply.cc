@@ -61,8 +61,8 @@ Result<ApplySummary> apply(Fd blob, int64_t offset, int64_t length, Compression 
   if (options.sync) DAVIT_TRY(sync_file_system(options.root));
   summary.digest = std::move(content.digest);
   summary.size = content.size;
-  summary.implied = tree->implied();
   summary.marked = tree->marked();
+  summary.deferred = tree->deferred().encode();
   if (tree->tally().known()) summary.usage = tree->tally().usage();
   return summary;
 }

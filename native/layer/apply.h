@@ -36,9 +36,11 @@ struct ApplySummary {
   std::string digest;  // of the whole unpacked stream, bytes behind the archive's end included
   int64_t size = 0;    // of that stream
   int64_t entries = 0;
-  // For an overlay without lowers, what would be another with them: see DirTree.
-  int64_t implied = 0;
+  // Whiteouts and opaque directories.
   int64_t marked = 0;
+  // For an overlay without lowers: what settle() has to know. Without it the layer cannot be
+  // settled.
+  std::optional<std::string> deferred{};
   // What the root holds now, as disk_usage() finds it but for what file systems take beside blocks
   // of files and directories. Without it only the tree tells.
   std::optional<Usage> usage{};
@@ -49,11 +51,13 @@ struct ApplySummary {
 Result<ApplySummary> apply(Fd blob, int64_t offset, int64_t length, Compression compression,
                            const ApplyOptions& options, const Cancel& cancel);
 
-// Whether a layer that was applied to an overlay without lowers can go on top of `lowers`: gives
-// its directories the attributes that they would have inherited from the ones below. Only for a
-// layer without implied directories. Changes nothing else; what it changed does no harm when it
-// says no.
+// Whether a layer that was applied to an overlay without lowers can go on top of `lowers`: makes
+// it what it would be had it been applied there. `deferred` is what applying it has told.
+// Directories that an entry needed get the looks of those below, others the attributes that they
+// would have inherited. It cannot go there when something would be elsewhere (an entry needed a
+// directory, and below is a link), or only applying tells what would have been inherited. Nothing
+// in `lowers` is changed; after a no the root is to be thrown away.
 Result<bool> settle(const std::string& root, const std::vector<std::string>& lowers,
-                    OverlayMarks marks, const Cancel& cancel);
+                    const std::string& deferred, OverlayMarks marks, const Cancel& cancel);
 
 }  // namespace davit::layer

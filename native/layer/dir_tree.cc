@@ -7,6 +7,7 @@
 #include <sys/xattr.h>
 
 #include <climits>
+#include <set>
 
 #include "native/layer/dir_stack.h"
 #include "native/layer/remove.h"
@@ -23,6 +24,7 @@ struct DirTree::Dir {
   std::unordered_map<std::string, std::unique_ptr<Dir>> children;
   std::list<Dir*>::iterator recent;
   size_t pins = 0;
+  bool hides = false;  // loose trees: nothing of what will be below shows in it
 
   size_t descriptors() const { return (upper ? 1 : 0) + lowers.size(); }
 };
@@ -80,6 +82,7 @@ DirTree::Dir* DirTree::add(Dir* parent, std::string name, Fd upper, std::vector<
   if (parent != nullptr) {
     dir->depth = parent->depth + 1;
     dir->hash = hash_of(*parent, name);
+    dir->hides = loose() && (parent->hides || is_opaque(dir->upper.get(), marks_));
     parent->children.insert_or_assign(std::move(name), std::move(owned));
   } else {
     root_ = std::move(owned);
@@ -139,8 +142,9 @@ void DirTree::forget(Dir& dir, const std::string& name) {
     drop(*it->second);
     dir.children.erase(it);
   }
-  if (times_.empty()) return;
+  if (times_.empty() && deferred_.empty()) return;
   std::string path = path_of(dir, name);
+  deferred_.replaced(path);
   times_.erase(path);
   std::string below = path + "/";
   auto begin = times_.lower_bound(below);
@@ -150,33 +154,6 @@ void DirTree::forget(Dir& dir, const std::string& name) {
 }
 
 // Looking up
-
-// Opens what lower layers contribute to the directory `name` in `dir`. Returns what the topmost of
-// them that has something there has.
-Result<Presence> DirTree::open_lowers(const Dir& dir, const std::string& name,
-                                      std::vector<Fd>* opened) {
-  Presence found = Presence::kAbsent;
-  for (const Fd& lower : dir.lowers) {
-    Fd fd = open_directory(lower.get(), name.c_str());
-    if (!fd && errno == ENOENT) continue;
-    if (!fd && errno != ENOTDIR && errno != ELOOP) return fail_errno("open lower directory");
-    if (!fd) {  // not a directory: it hides what is further down
-      struct stat info;
-      if (fstatat(lower.get(), name.c_str(), &info, AT_SYMLINK_NOFOLLOW) < 0) {
-        return fail_errno("stat in lower directory");
-      }
-      if (found == Presence::kAbsent && !is_whiteout(info)) {
-        found = S_ISLNK(info.st_mode) ? Presence::kSymlink : Presence::kOther;
-      }
-      return found;
-    }
-    found = Presence::kDirectory;
-    bool opaque = is_opaque(fd.get(), marks_);
-    opened->push_back(std::move(fd));
-    if (opaque) break;
-  }
-  return found;
-}
 
 // The child `name`, or null and what is there instead of a directory.
 Result<DirTree::Dir*> DirTree::open_child(Dir& dir, const std::string& name, Presence* found) {
@@ -197,7 +174,7 @@ Result<DirTree::Dir*> DirTree::open_child(Dir& dir, const std::string& name, Pre
   std::vector<Fd> lowers;
   *found = upper ? Presence::kDirectory : Presence::kAbsent;
   if (!dir.lowers.empty() && !(upper && is_opaque(upper.get(), marks_))) {
-    DAVIT_ASSIGN(Presence below, open_lowers(dir, name, &lowers));
+    DAVIT_ASSIGN(Presence below, open_lower_dirs(dir.lowers, name, marks_, &lowers));
     if (!upper) *found = below;
   }
   if (*found != Presence::kDirectory) return nullptr;
@@ -254,7 +231,7 @@ Result<DirTree::Pin> DirTree::resolve(std::string_view path, bool create) {
       DAVIT_ASSIGN(Pin made, make_directory(*at, name));
       at = made.get();
       if (fchmod(at->upper.get(), 0755) < 0) return fail_errno("set mode of implied directory");
-      if (overlay_ && !lowers_known_) implied_++;
+      if (loose() && !at->hides) deferred_.implied(path_of(*at));
     } else {
       return fail(ENOENT, "\"" + path_of(*at, name) + "\"");
     }
@@ -285,7 +262,7 @@ Result<int> DirTree::writable(Dir& dir) {
 Result<bool> DirTree::hides_something(const Dir& dir, const std::string& name) {
   if (!lowers_known_) return overlay_;
   std::vector<Fd> opened;
-  DAVIT_TRY(open_lowers(dir, name, &opened));
+  DAVIT_TRY(open_lower_dirs(dir.lowers, name, marks_, &opened));
   return !opened.empty();
 }
 
@@ -318,7 +295,7 @@ Result<DirTree::Pin> DirTree::make_directory(Dir& dir, const std::string& name) 
     }
     marked_ += hides ? 1 : 0;
   } else if (!dir.lowers.empty() && !is_opaque(upper.get(), marks_)) {
-    DAVIT_TRY(open_lowers(dir, name, &lowers));
+    DAVIT_TRY(open_lower_dirs(dir.lowers, name, marks_, &lowers));
     if (created && !lowers.empty()) DAVIT_TRY(copy_xattrs(lowers.front().get(), upper.get()));
   }
   return pin(add(&dir, name, std::move(upper), std::move(lowers)));
@@ -340,10 +317,12 @@ Result<> DirTree::white_out(Dir& dir, const std::string& name, uint32_t uid, uin
   if (!overlay_) return {};
   if (lowers_known_) {
     std::vector<Fd> opened;
-    DAVIT_ASSIGN(Presence below, open_lowers(dir, name, &opened));
+    DAVIT_ASSIGN(Presence below, open_lower_dirs(dir.lowers, name, marks_, &opened));
     if (below == Presence::kAbsent) return {};
   }
+  if (dir.hides) return {};
   DAVIT_ASSIGN(int parent, writable(dir));
+  if (loose() && dir.depth > 0) deferred_.whited_out(path_of(dir));
   if (mknodat(parent, name.c_str(), S_IFCHR, 0) < 0) return fail_errno("create whiteout");
   tally_.inode();
   marked_++;
@@ -354,13 +333,44 @@ Result<> DirTree::white_out(Dir& dir, const std::string& name, uint32_t uid, uin
 }
 
 Result<> DirTree::make_opaque(Dir& dir) {
+  if (&dir == root_.get()) return hide_below_root();
   DAVIT_ASSIGN(int fd, writable(dir));
+  if (loose() && !dir.hides) {
+    DAVIT_ASSIGN(std::vector<DirEntry> before, list_directory(fd));
+    deferred_.made_opaque(path_of(dir), !before.empty());
+    dir.hides = true;
+  }
   if (fsetxattr(fd, marks_.opaque(), "y", 1, 0) < 0) return fail_errno("mark directory opaque");
   marked_++;
   descriptors_ -= dir.lowers.size();
   dir.lowers.clear();
   for (auto& [name, child] : dir.children) drop(*child);
   dir.children.clear();
+  return {};
+}
+
+// overlayfs merges the root however it is marked: what is below is hidden name by name.
+Result<> DirTree::hide_below_root() {
+  if (loose()) {
+    deferred_.lose();
+    return {};
+  }
+  std::set<std::string> names;
+  for (const Fd& lower : root_->lowers) {
+    DAVIT_ASSIGN(std::vector<DirEntry> entries, list_directory(lower.get()));
+    for (DirEntry& entry : entries) names.insert(std::move(entry.name));
+  }
+  for (const std::string& name : names) {
+    DAVIT_TRY(cancel_.check());
+    struct stat info;
+    if (fstatat(root_->upper.get(), name.c_str(), &info, AT_SYMLINK_NOFOLLOW) < 0) {
+      if (errno != ENOENT) return fail_errno("stat");
+      DAVIT_TRY(white_out(*root_, name, 0, 0));
+    } else if (S_ISDIR(info.st_mode)) {
+      DAVIT_ASSIGN(Pin child, make_directory(*root_, name));
+      DAVIT_TRY(make_opaque(*child));
+    }
+  }
   return {};
 }
 
@@ -387,6 +397,11 @@ Result<> DirTree::copy_up(Dir& dir, const std::string& name) {
   return fail(ENOENT, "no such file");
 }
 
+void DirTree::described(const Dir& dir, const timespec (&times)[2]) {
+  remember_times(dir, times);
+  if (!deferred_.empty()) deferred_.described(path_of(dir));
+}
+
 void DirTree::remember_times(const Dir& dir, const timespec (&times)[2]) {
   times_.insert_or_assign(path_of(dir), Times{{times[0], times[1]}});
 }
@@ -402,6 +417,13 @@ Result<> DirTree::restore_times() {
     DAVIT_TRY(measure(**dir));
   }
   times_.clear();
+  if (deferred_.lost()) tally_.lose();
+  for (const auto& [path, directory] : deferred_.directories()) {
+    if (directory.described) continue;
+    DAVIT_TRY(cancel_.check());
+    DAVIT_ASSIGN(Pin dir, resolve(path, false));
+    DAVIT_TRY(measure(*dir));
+  }
   return measure(*root_);
 }
 

@@ -16,12 +16,12 @@
 
 #include "native/kernel/fd.h"
 #include "native/layer/cancel.h"
+#include "native/layer/deferred.h"
+#include "native/layer/lower_dirs.h"
 #include "native/layer/metadata.h"
 #include "native/layer/tally.h"
 
 namespace davit::layer {
-
-enum class Presence { kAbsent, kDirectory, kSymlink, kOther };
 
 class DirTree {
  public:
@@ -60,16 +60,17 @@ class DirTree {
   // Brings the file `name`, not a directory, into the written tree; ENOENT if it is nowhere.
   Result<> copy_up(Dir& dir, const std::string& name);
 
-  // Times that `dir` is to have once everything is written, and setting them all.
-  void remember_times(const Dir& dir, const timespec (&times)[2]);
+  // An entry has said what `dir` looks like. Its times are set by restore_times(), once everything
+  // is written.
+  void described(const Dir& dir, const timespec (&times)[2]);
   Result<> restore_times();
 
   // From the root; of `name` in `dir` when given.
   std::string path_of(const Dir& dir, std::string_view name = {}) const;
   static size_t hash_of(const Dir& dir, std::string_view name);
   bool overlay() const { return overlay_; }
-  // Directories made because an entry needed them, while what lies below was unknown.
-  int64_t implied() const { return implied_; }
+  // Empty when what lies below is known, or nothing.
+  const Deferred& deferred() const { return deferred_; }
   // Whiteouts and opaque marks written.
   int64_t marked() const { return marked_; }
   OverlayMarks marks() const { return marks_; }
@@ -90,13 +91,15 @@ class DirTree {
 
   Dir* add(Dir* parent, std::string name, Fd upper, std::vector<Fd> lowers);
   Result<Dir*> open_child(Dir& dir, const std::string& name, Presence* found);
-  Result<Presence> open_lowers(const Dir& dir, const std::string& name, std::vector<Fd>* opened);
   Result<bool> hides_something(const Dir& dir, const std::string& name);
+  Result<> hide_below_root();
   Result<std::string> read_link(const Dir& dir, const std::string& name);
   void forget(Dir& dir, const std::string& name);
   void drop(Dir& dir);
+  bool loose() const { return overlay_ && !lowers_known_; }
   void touch(Dir& dir);
   void trim(Dir& dir);
+  void remember_times(const Dir& dir, const timespec (&times)[2]);
   Result<> begin_tally(int root);
   Result<> measure(const Dir& dir);
 
@@ -107,8 +110,8 @@ class DirTree {
   std::unique_ptr<Dir> root_;
   std::list<Dir*> recent_;  // most recently used first, and parents before children
   size_t descriptors_ = 0;
-  int64_t implied_ = 0;
   int64_t marked_ = 0;
+  Deferred deferred_;
   Tally tally_;
   std::map<std::string, Times> times_;
 };

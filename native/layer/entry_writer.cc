@@ -168,7 +168,7 @@ Result<> EntryWriter::directory(DirTree::Dir& parent, const std::string& base, c
   if (fchmod(fd, entry.mode) < 0) return fail_errno("set mode");
   timespec times[2];
   fill_times(entry, times);
-  tree_.remember_times(*dir, times);
+  tree_.described(*dir, times);
   return {};
 }
 

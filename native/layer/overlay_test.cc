@@ -147,6 +147,16 @@ TEST_CASE("overlay: opaque directories, the marker first, last and below links")
       {base_layer(), TarBuilder().file("opt/deep/new", "").file("opt/.wh..wh..opq", "").end()});
   CHECK(!last.overlay_files.contains("/opt/deep/x"));
   CHECK(last.overlay_files.contains("/opt/deep/new"));
+  Stack root({base_layer(), TarBuilder()
+                                .dir("marked")
+                                .file("marked/more", "")
+                                .file(".wh..wh..opq", "")
+                                .file("opt/new", "")
+                                .symlink("usr", "opt")
+                                .dir("usr")
+                                .end()});
+  root.check_same();
+  CHECK(root.overlay_files.size() == 5);
   Stack linked({base_layer(), TarBuilder().file("lib/.wh..wh..opq", "").end()});
   linked.check_same();
   CHECK(!linked.overlay_files.contains("/usr/lib/a"));

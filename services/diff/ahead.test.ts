@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { mkdir, readdir, rm, stat, truncate, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, rm, stat, symlink, truncate, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { createLogger } from '../lib/log.ts';
@@ -84,6 +84,16 @@ describe('layers unpacked ahead', () => {
     assert.equal((await ahead.take('top', top, never))?.digest, (await directly('top', again)).digest);
     assert.equal(await archived(top.folder), await archived(again.folder));
     assert.equal(await ahead.take('top', await place('third', [base.folder]), never), undefined);
+    // Of a directory that the archive does not describe it has the looks of the one below.
+    await layer('implied', 'mkdir -p etc/x; echo 3 >etc/x/new');
+    pack('implied', 'noise-implied etc/x/new');
+    await arrived('implied');
+    const implied = await place('implied', [top.folder, base.folder]);
+    const likewise = await place('likewise', [again.folder, below.folder]);
+    const { usage } = (await ahead.take('implied', implied, never)) ?? {};
+    assert.deepEqual(usage, (await directly('implied', likewise)).usage);
+    assert.equal(await archived(implied.folder), await archived(likewise.folder));
+    assert.equal((await stat(path.join(implied.folder, 'etc'))).mode & 0o7777, 0o700);
     await ahead.stop();
   });
 
@@ -93,7 +103,9 @@ describe('layers unpacked ahead', () => {
     await layer('implied', 'mkdir lib; echo 1 >lib/file');
     pack('implied', 'noise-implied lib/file');
     await arrived('implied');
-    const place1 = await place('one', [at('make')]);
+    await mkdir(at('lower'));
+    await symlink('elsewhere', at('lower', 'lib'));
+    const place1 = await place('one', [at('lower')]);
     assert.equal(await ahead.take('implied', place1, never), undefined);
     assert.deepEqual(await readdir(place1.folder), []);
 

@@ -8,7 +8,7 @@
 //                   \          \----------> thrown away: not a layer, or too large: the client will be told
 //                    \--------------------> forgotten: asked for before its turn
 //
-// Only a result that is the same on every parent is used: see loose.ts.
+// Only what can be made what it would be on its parent is used: see loose.ts.
 import { mkdir, readdir, rename, rmdir } from 'node:fs/promises';
 import path from 'node:path';
 import { errnoCode } from '../lib/errors.ts';

@@ -64,8 +64,16 @@ export interface Diffs {
     options: ApplyOptions,
     signal: AbortSignal,
   ): Promise<AppliedLayer>;
-  /** As apply(), to a tree of a snapshotter with `rebase` that is below nothing yet. */
-  applyLoose(namespace: string, layer: Layer, mounts: readonly Mount[], signal: AbortSignal): Promise<LooseLayer>;
+  /**
+   * As apply(), to a tree of a snapshotter with `rebase` that is on nothing yet. Undefined: it takes what is to be
+   * below (a hard link to a file there), or is no layer, which apply() will tell.
+   */
+  applyLoose(
+    namespace: string,
+    layer: Layer,
+    mounts: readonly Mount[],
+    signal: AbortSignal,
+  ): Promise<LooseLayer | undefined>;
   /**
    * Writes what `right` has changed since `left` into the content store, held by the scope's lease.
    * Throws `not implemented` for media types that it cannot write; `unavailable` for a ref in use.

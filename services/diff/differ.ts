@@ -11,7 +11,7 @@ import type { TemporaryMounts } from '../mounts/api.ts';
 import type { Ahead } from './ahead.ts';
 import type { AppliedLayer, CompareOptions, Diffs, Layer } from './api.ts';
 import { placeImage } from './erofs.ts';
-import { loosePlace, sameOwner, settleLoose } from './loose.ts';
+import { applyAlone, loosePlace, sameOwner, settleLoose } from './loose.ts';
 import { EROFS, GZIP, isErofs, mayBeCompressed, UNCOMPRESSED, writtenCompression } from './media-types.ts';
 import { changesPlace, readablePlace, readOnly, withoutIdMaps, writablePlace, type Place } from './place.ts';
 import type { CompareJob, LayerLimits, LayerTools, Written } from './tools.ts';
@@ -170,7 +170,8 @@ export function createDiffer(deps: DifferDeps): Diffs {
       const place = loosePlace(folder);
       const applied =
         (detect ? await ahead?.take(layer.digest, place, signal) : undefined) ??
-        (await tools.apply({ blob, detect, ...place, sync: false, limits }, signal));
+        (await applyAlone(tools, { blob, detect, ...place, sync: false, limits }, signal));
+      if (applied === undefined) return undefined;
       await fault('diff.apply.after-extract');
       return {
         mediaType: UNCOMPRESSED,

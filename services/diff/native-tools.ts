@@ -6,7 +6,7 @@ import type { LayerTools } from './tools.ts';
 export const nativeTools: LayerTools = {
   async apply(job, signal) {
     try {
-      const { digest, size, implied, marked, usage } = await applyLayer(
+      const { digest, size, marked, deferred, usage } = await applyLayer(
         {
           blob: job.blob,
           offset: 0,
@@ -24,8 +24,8 @@ export const nativeTools: LayerTools = {
       return {
         digest,
         size: Number(size),
-        implied: Number(implied),
         marked: Number(marked),
+        deferred: deferred ?? undefined,
         usage: usage === null ? undefined : { size: Number(usage.bytes), inodes: Number(usage.inodes) },
       };
     } catch (error) {
@@ -33,7 +33,8 @@ export const nativeTools: LayerTools = {
     }
   },
 
-  settle: (folder, { lower, userXattr }, signal) => settleLayer({ root: folder, lowers: lower, userXattr }, signal),
+  settle: (folder, deferred, { lower, userXattr }, signal) =>
+    settleLayer({ root: folder, lowers: lower, deferred, userXattr }, signal),
 
   async compare(job, signal) {
     try {

@@ -29,10 +29,10 @@ export interface Applied {
   /** Of the uncompressed layer. */
   readonly digest: string;
   readonly size: number;
-  /** With nothing known below: directories that an entry needed and the layer does not describe. */
-  readonly implied: number;
   /** Whiteouts and opaque directories. */
   readonly marked: number;
+  /** With nothing known below: what settle() has to know. Undefined: the layer has to be applied again. */
+  readonly deferred: Uint8Array | undefined;
   /** What the folder takes now; undefined when only its tree tells. */
   readonly usage: Usage | undefined;
 }
@@ -68,11 +68,8 @@ export interface Written {
 /** Both reject with the signal's reason when that aborts, and with a Failure otherwise. */
 export interface LayerTools {
   apply(job: ApplyJob, signal: AbortSignal): Promise<Applied>;
-  /**
-   * Makes `folder`, applied with nothing known below and without implied directories, what it would be
-   * on top of `lower`. False: it cannot be.
-   */
-  settle(folder: string, overlay: OverlayPlace, signal: AbortSignal): Promise<boolean>;
+  /** Makes `folder`, applied with nothing known below, what it would be on top of `lower`. False: it cannot be. */
+  settle(folder: string, deferred: Uint8Array, overlay: OverlayPlace, signal: AbortSignal): Promise<boolean>;
   /**
    * Digest and size of what was written, and the digest of the uncompressed layer.
    * Undefined when an upper layer's marks do not say all: the mounted trees have to be compared.

@@ -17,8 +17,8 @@ const sha = (text: string): string => `sha256:${createHash('sha256').update(text
 const layers = ['a', 'b', 'c'].map((name) => ({ mediaType: 'layer', digest: sha(name), size: 1 }));
 const diffIds = layers.map(({ digest }) => sha(digest));
 
-/** Unpacks three layers; the first one takes longest. */
-async function unpackWith(subject: Snapshotter, fits = true) {
+/** Unpacks three layers; the first one takes longest. `fits`: what comes of those applied alone; null: they cannot be. */
+async function unpackWith(subject: Snapshotter, fits: boolean | null = true) {
   const order: string[] = [];
   const pause = (digest: string): Promise<void> =>
     new Promise((resolve) => setTimeout(resolve, digest === layers[0]?.digest ? 40 : 1));
@@ -29,10 +29,10 @@ async function unpackWith(subject: Snapshotter, fits = true) {
   };
   const diffs: Diffs = {
     apply: (_namespace, { digest }) => apply('apply', digest),
-    applyLoose: async (_namespace, { digest }) => ({
-      ...(await apply('loose', digest)),
-      settle: () => Promise.resolve(fits),
-    }),
+    async applyLoose(_namespace, { digest }) {
+      const applied = await apply('loose', digest);
+      return fits === null ? undefined : { ...applied, settle: () => Promise.resolve(fits) };
+    },
     compare: () => Promise.reject(new Error('not asked for')),
   };
   const content = {
@@ -68,17 +68,22 @@ describe('unpacking', () => {
     await stop();
   });
 
-  it('applies again on its parent what depends on that', async () => {
-    await using folder = await temporaryFolder();
-    const { subject, trees, stop } = await start(folder.path, overlay);
-    const { order, unpack } = await unpackWith(subject, false);
-    await unpack('one');
-    assert.deepEqual(order.slice(0, 3).toSorted(), ['apply 0', 'loose 1', 'loose 2']);
-    assert.deepEqual(order.slice(3), ['apply 1', 'apply 2']);
-    await subject.cleanup();
-    assert.equal((await trees()).length, 3);
-    await stop();
-  });
+  for (const [what, fits] of [
+    ['depends on that', false],
+    ['cannot be applied without', null],
+  ] as const) {
+    it(`applies again on its parent what ${what}`, async () => {
+      await using folder = await temporaryFolder();
+      const { subject, trees, stop } = await start(folder.path, overlay);
+      const { order, unpack } = await unpackWith(subject, fits);
+      await unpack('one');
+      assert.deepEqual(order.slice(0, 3).toSorted(), ['apply 0', 'loose 1', 'loose 2']);
+      assert.deepEqual(order.slice(3), ['apply 1', 'apply 2']);
+      await subject.cleanup();
+      assert.equal((await trees()).length, 3);
+      await stop();
+    });
+  }
 
   for (const [what, chains] of [
     ['a snapshotter that cannot rebase', true],

@@ -94,6 +94,7 @@ export function createUnpacker({ content, diffs, snapshots, jobs, limit, log }: 
     return building(chains, job, step, '', async (tree) => {
       const mounts = tree.mounts('');
       const applied = await limit(() => diffs.applyLoose(job.scope.namespace, layer, mounts, signal), signal);
+      if (applied === undefined) return undefined;
       check(step, applied.digest);
       await below;
       return (await applied.settle(tree.mounts(parent), signal)) ? await tree.commit(parent, applied.usage) : undefined;
