@@ -18,7 +18,8 @@ namespace {
 constexpr std::string_view kWhiteout = ".wh.";
 constexpr std::string_view kOpaque = ".wh..wh..opq";
 constexpr std::string_view kAufsMetadata = ".wh..wh.";
-// Bytes of a file that the disk is told of at once, a power of two; and how few are not worth a call.
+// Bytes of a file that the disk is told of at once, a power of two; and how few are not worth a
+// call.
 constexpr int64_t kWriteBackStep = 1 << 20;
 constexpr int64_t kWriteBackLeast = 64 << 10;
 
