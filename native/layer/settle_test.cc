@@ -49,7 +49,9 @@ class Loose {
     std::vector<std::string> lowers;
     for (const std::string& each : below) {
       std::string folder = scratch_.dir("below" + std::to_string(lowers.size()));
-      bool there = apply_to({.root = folder, .lowers = lowers, .overlay = true}, each).has_value();
+      bool lowest = lowers.empty();  // what it deletes is not there, and leaves nothing
+      bool there =
+          apply_to({.root = folder, .lowers = lowers, .overlay = !lowest}, each).has_value();
       REQUIRE((there || any));
       lowers.insert(lowers.begin(), folder);
     }
