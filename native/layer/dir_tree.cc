@@ -35,10 +35,6 @@ void DirTree::Unpin::operator()(Dir* dir) const {
 
 namespace {
 
-Fd open_directory(int parent, const char* name) {
-  return Fd(openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
-}
-
 std::vector<std::string> split(std::string_view path) {
   std::vector<std::string> parts;
   for (size_t from = 0; from < path.size();) {
@@ -159,7 +155,7 @@ void DirTree::forget(Dir& dir, const std::string& name) {
 Result<DirTree::Dir*> DirTree::open_child(Dir& dir, const std::string& name, Presence* found) {
   Fd upper;
   if (dir.upper) {
-    upper = open_directory(dir.upper.get(), name.c_str());
+    upper = open_directory(dir.upper.get(), name);
     if (!upper && errno != ENOENT) {
       if (errno != ENOTDIR && errno != ELOOP) return fail_errno("open directory");
       struct stat info;
@@ -250,7 +246,7 @@ Result<int> DirTree::writable(Dir& dir) {
   if (fstat(dir.lowers.front().get(), &info) < 0) return fail_errno("stat lower directory");
   if (mkdirat(parent, dir.name.c_str(), 0700) < 0) return fail_errno("create directory");
   tally_.directory();
-  dir.upper = open_directory(parent, dir.name.c_str());
+  dir.upper = open_directory(parent, dir.name);
   if (!dir.upper) return fail_errno("open created directory");
   descriptors_++;
   DAVIT_TRY(copy_ownership(dir.lowers.front().get(), info, dir.upper.get()));
@@ -285,7 +281,7 @@ Result<DirTree::Pin> DirTree::make_directory(Dir& dir, const std::string& name) 
     }
   }
   if (created || replaced) tally_.directory();
-  Fd upper = open_directory(parent, name.c_str());
+  Fd upper = open_directory(parent, name);
   if (!upper) return fail_errno("open created directory");
   std::vector<Fd> lowers;
   if (replaced && overlay_) {

@@ -5,11 +5,15 @@
 
 namespace davit::layer {
 
+Fd open_directory(int parent, const std::string& name) {
+  return Fd(openat(parent, name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+}
+
 Result<Presence> open_lower_dirs(const std::vector<Fd>& lowers, const std::string& name,
                                  OverlayMarks marks, std::vector<Fd>* opened) {
   Presence found = Presence::kAbsent;
   for (const Fd& lower : lowers) {
-    Fd fd(openat(lower.get(), name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+    Fd fd = open_directory(lower.get(), name);
     if (!fd && errno == ENOENT) continue;
     if (!fd && errno != ENOTDIR && errno != ELOOP) return fail_errno("open lower directory");
     if (!fd) {  // not a directory: it hides what is further down

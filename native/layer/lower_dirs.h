@@ -1,4 +1,4 @@
-// What the lower layers of an overlay have under a name, as overlayfs merges it.
+// What the layers of an overlay have under a name, as overlayfs merges it.
 #pragma once
 
 #include <string>
@@ -9,6 +9,9 @@
 #include "native/layer/metadata.h"
 
 namespace davit::layer {
+
+// The directory `name` in `parent`; ENOTDIR or ELOOP where it is a link.
+Fd open_directory(int parent, const std::string& name);
 
 enum class Presence { kAbsent, kDirectory, kSymlink, kOther };
 

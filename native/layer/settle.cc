@@ -17,10 +17,6 @@ namespace {
 // Descriptors are held for every layer on the way down.
 constexpr size_t kMaxDepth = 64;
 
-Fd open_directory(int parent, const std::string& name) {
-  return Fd(openat(parent, name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
-}
-
 // Whether `to` now has the attributes of `from` that it did not have; a default ACL would have been
 // inherited by every file in it.
 Result<bool> inherit_xattrs(int from, int to) {

@@ -8,6 +8,8 @@ import type { Driver, Tree, Usage } from './api.ts';
 export interface Measurer {
   /** Of an active snapshot; may be as old as said above. */
   usage(tree: Tree): Promise<Usage>;
+  /** Of a tree that nobody writes to any more: read now, after those that are. */
+  read(tree: Tree): Promise<Usage>;
   /** Nobody will ask for trees other than these any more. */
   retain(ids: ReadonlySet<string>): void;
 }
@@ -36,6 +38,7 @@ export function createMeasurer(driver: Pick<Driver, 'usage'>, clock = (): number
   }
 
   return {
+    read: (tree) => oneAtATime(() => driver.usage(tree)),
     usage(tree) {
       const before = known.get(tree.id);
       if (before !== undefined && isGood(before)) return before.usage;

@@ -193,7 +193,7 @@ export function createSnapshotter(deps: SnapshotterDeps): LocalSnapshotter {
 
   /** Reads a committed tree that was not measured yet, for good. */
   async function measureCommitted(namespace: string, key: string, record: SnapshotRecord): Promise<Usage> {
-    const usage = await driver.usage(treeOf(table, namespace, record));
+    const usage = await measurer.read(treeOf(table, namespace, record));
     const kept = metadata.update((transaction) => {
       const current = table.get(namespace, key);
       if (current?.id === record.id) transaction.put(table, namespace, key, { ...current, usage });
